@@ -1,0 +1,354 @@
+"""
+One package's revisions as a graph, and what a target means in it.
+
+A history without branches (nearly every one) is answered here. Everything
+else (several heads, merges, labels, relative targets across branches) goes to
+Alembic's own RevisionMap, so that it means what Alembic's users know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptah_migrate.errors import (
+    CycleError,
+    HistoryError,
+    MultipleHeadsError,
+    TargetError,
+    UnknownRevisionError,
+)
+from ptah_migrate.model import Revision
+
+if TYPE_CHECKING:
+    from alembic.script.revision import RevisionMap
+
+_RELATIVE = re.compile(r"[+-]\d+\Z")
+
+
+class History:
+    """
+    All revisions of one package, validated.
+
+    ``heads`` have no child; ``tops`` are the rows that a database at all heads
+    has (a head that another revision depends on is implied by that one).
+    """
+
+    def __init__(
+        self,
+        package: str,
+        revisions: Mapping[str, Revision],
+        directories: tuple[Path, ...] = (),
+        *,
+        branches: bool = False,
+    ) -> None:
+        self.package = package
+        self.revisions = revisions
+        self.directories = directories
+        self.branches = branches
+        self._check_parents()
+        self.children = self._children(lambda revision: revision.down)
+        self.heads = tuple(id_ for id_ in revisions if not self.children[id_])
+        self.bases = tuple(id_ for id_, revision in revisions.items() if not revision.down)
+        self._sorted = self._topological()
+
+    # -- shape -------------------------------------------------------------------
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether the history is one chain, from one base to one head."""
+        return all(
+            len(revision.down) <= 1 and not revision.depends_on and len(self.children[id_]) <= 1
+            for id_, revision in self.revisions.items()
+        ) and len(self.bases) <= 1
+
+    @cached_property
+    def tops(self) -> tuple[str, ...]:
+        """Rows that stand for everything being applied."""
+        needed = {p for revision in self.revisions.values() for p in self.parents(revision.id)}
+        return tuple(id_ for id_ in self.revisions if id_ not in needed)
+
+    def parents(self, id_: str) -> tuple[str, ...]:
+        """Every revision that must be applied before this one, dependencies included."""
+        revision = self.revisions[id_]
+        if not revision.depends_on:
+            return revision.down
+        named = (self._labelled.get(dep, dep) for dep in revision.depends_on)
+        return tuple(dict.fromkeys((*revision.down, *named)))
+
+    @cached_property
+    def _labelled(self) -> dict[str, str]:
+        return {label: rev.id for rev in self.revisions.values() for label in rev.labels}
+
+    def __len__(self) -> int:
+        return len(self.revisions)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self.revisions
+
+    def order(self) -> tuple[str, ...]:
+        """Return every id, base first, in Alembic's own order."""
+        if self.linear:
+            return self._sorted
+        with self.alembic() as rmap:
+            newest_first = rmap.iterate_revisions("heads", "base", implicit_base=True)
+            return tuple(reversed([script.revision for script in newest_first]))
+
+    def ancestors(self, ids: Iterable[str]) -> set[str]:
+        """Return the ids and everything below them, dependencies included."""
+        return _closure(ids, self.parents)
+
+    def descendants(self, ids: Iterable[str]) -> set[str]:
+        """Return the ids and everything that needs them."""
+        return _closure(ids, self.dependants.__getitem__)
+
+    @cached_property
+    def dependants(self) -> Mapping[str, tuple[str, ...]]:
+        """The revisions that name each one as parent or dependency."""
+        return self._children(lambda revision: self.parents(revision.id))
+
+    # -- targets -----------------------------------------------------------------
+
+    def resolve(self, spec: str) -> tuple[str, ...]:
+        """
+        Return the ids that a word such as ``003``, ``head`` or ``label@head`` names.
+
+        Raises:
+            UnknownRevisionError: nothing is called so.
+            MultipleHeadsError: ``head`` of a history with several.
+
+        """
+        if spec in self.revisions:
+            return (spec,)
+        if spec == "base":
+            return ()
+        if spec == "heads" or (spec == "head" and (self.branches or len(self.heads) <= 1)):
+            return self.heads
+        with self.alembic() as rmap:
+            return tuple(s.revision for s in rmap.get_revisions(spec) if s is not None)
+
+    def upgrades(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
+        """
+        Return the ids that must be applied to reach ``spec``, in order.
+
+        Raises:
+            TargetError, UnknownRevisionError, MultipleHeadsError: ``spec`` names
+                no place above ``rows``.
+
+        """
+        if spec == "head" and self.branches:
+            spec = "heads"
+        if not self.revisions and spec in ("head", "heads"):
+            return ()
+        if spec == "base" or spec.startswith("-"):
+            raise TargetError(
+                f"'{self.package}:{spec}' is below the present revision",
+                hint=f"run: ptah-migrate downgrade {self.package}:{spec}",
+            )
+        if self._simple(spec, rows):
+            return self._chain_up(spec, rows)
+        with self.alembic() as rmap:
+            found = rmap.iterate_revisions(spec, tuple(rows), implicit_base=True)
+            return tuple(reversed([script.revision for script in found]))
+
+    def downgrades(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
+        """
+        Return the ids that must be reverted to get down to ``spec``, in order.
+
+        Raises:
+            TargetError, UnknownRevisionError: ``spec`` names no place below ``rows``.
+
+        """
+        if spec.startswith("+"):
+            raise TargetError(
+                f"'{self.package}:{spec}' is above the present revision",
+                hint=f"run: ptah-migrate upgrade {self.package}:{spec}",
+            )
+        if not rows and not _RELATIVE.match(spec):
+            self.resolve(spec)
+            return ()
+        if self._simple(spec, rows):
+            return self._chain_down(spec, rows)
+        with self.alembic() as rmap:
+            found = rmap.iterate_revisions(tuple(rows), spec, select_for_downgrade=True)
+            return tuple(script.revision for script in found)
+
+    def _simple(self, spec: str, rows: Collection[str]) -> bool:
+        known = spec in self.revisions or spec in ("head", "heads", "base")
+        return self.linear and len(rows) <= 1 and (known or _RELATIVE.match(spec) is not None)
+
+    def _chain_up(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
+        start = self._position(rows)
+        if spec in self.revisions:
+            return self._sorted[start : self._sorted.index(spec) + 1]
+        if spec in ("head", "heads"):
+            return self._sorted[start:]
+        end = start + int(spec)
+        if end > len(self._sorted):
+            raise self._too_far(spec, len(self._sorted) - start)
+        return self._sorted[start:end]
+
+    def _chain_down(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
+        start = self._position(rows)
+        if spec == "base":
+            end = 0
+        elif spec in ("head", "heads"):
+            end = len(self._sorted)
+        elif spec in self.revisions:
+            end = self._sorted.index(spec) + 1
+        else:
+            end = start + int(spec)
+        if end < 0:
+            raise self._too_far(spec, start)
+        if end > start:
+            raise TargetError(
+                f"package '{self.package}' is at '{self._sorted[start - 1]}', "
+                f"which is below '{spec}'",
+                hint=f"run: ptah-migrate upgrade {self.package}:{spec}",
+            )
+        return tuple(reversed(self._sorted[end:start]))
+
+    def _position(self, rows: Collection[str]) -> int:
+        return max((self._sorted.index(row) + 1 for row in rows), default=0)
+
+    def _too_far(self, spec: str, left: int) -> TargetError:
+        return TargetError(
+            f"'{self.package}:{spec}' is outside the history, which has {left} more in that direction",
+            hint=f"see: ptah-migrate history {self.package}",
+        )
+
+    # -- rows --------------------------------------------------------------------
+
+    def unknown(self, rows: Iterable[str]) -> tuple[str, ...]:
+        """Return the rows that no file stands for."""
+        return tuple(sorted(row for row in rows if row not in self.revisions))
+
+    def after_upgrade(self, rows: Collection[str], id_: str) -> tuple[str, ...]:
+        """Return the rows once ``id_`` is applied: it replaces its parents."""
+        gone = set(self.parents(id_))
+        return tuple(sorted({row for row in rows if row not in gone} | {id_}))
+
+    def after_downgrade(self, rows: Collection[str], id_: str) -> tuple[str, ...]:
+        """Return the rows once ``id_`` is reverted: parents no other applied one implies return."""
+        left = {row for row in rows if row != id_}
+        implied = self.ancestors(left) if left else set()
+        return tuple(sorted(left | {p for p in self._outer(id_) if p not in implied}))
+
+    def _outer(self, id_: str) -> tuple[str, ...]:
+        """Return the parents of a revision that no other parent of it implies."""
+        parents = self.parents(id_)
+        if len(parents) < 2:
+            return parents
+        return tuple(
+            p for p in parents if not any(p in self.ancestors((q,)) for q in parents if q != p)
+        )
+
+    # -- validation ----------------------------------------------------------------
+
+    def _check_parents(self) -> None:
+        for revision in self.revisions.values():
+            for parent in self.parents(revision.id):
+                if parent not in self.revisions:
+                    raise UnknownRevisionError(
+                        self.package,
+                        parent,
+                        tuple(self.revisions),
+                        needed_by=f"revision '{revision.id}' ({revision.path})",
+                    )
+
+    def _children(
+        self, parents: Callable[[Revision], Sequence[str]]
+    ) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {id_: [] for id_ in self.revisions}
+        for revision in self.revisions.values():
+            for parent in parents(revision):
+                found[parent].append(revision.id)
+        return {id_: tuple(children) for id_, children in found.items()}
+
+    def _topological(self) -> tuple[str, ...]:
+        """Return every id, parents first; the order of the files decides between equals."""
+        missing = {id_: len(self.parents(id_)) for id_ in self.revisions}
+        ready = [id_ for id_ in self.revisions if not missing[id_]]
+        done: list[str] = []
+        while ready:
+            id_ = ready.pop()
+            done.append(id_)
+            for child in reversed(self.dependants[id_]):
+                missing[child] -= 1
+                if not missing[child]:
+                    ready.append(child)
+        if len(done) < len(self.revisions):
+            raise CycleError(self._cycle({id_ for id_, count in missing.items() if count}))
+        return tuple(done)
+
+    def _cycle(self, stuck: set[str]) -> list[str]:
+        path: list[str] = []
+        id_ = min(stuck)
+        while id_ not in path:
+            path.append(id_)
+            id_ = next(p for p in self.parents(id_) if p in stuck)
+        return [f"{self.package}:{member}" for member in path[path.index(id_) :]]
+
+    # -- Alembic -------------------------------------------------------------------
+
+    def alembic(self) -> _Translated:
+        """Open Alembic's RevisionMap of this history; its errors leave the block as ours."""
+        return _Translated(self)
+
+
+class _Translated:
+    """Alembic's RevisionMap of a history; its errors leave as ours."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def __enter__(self) -> RevisionMap:
+        return self._map
+
+    @property
+    def _map(self) -> RevisionMap:
+        from alembic.script.revision import Revision as AlembicRevision
+        from alembic.script.revision import RevisionMap
+
+        def revisions() -> Iterator[Any]:
+            for rev in self.history.revisions.values():
+                yield AlembicRevision(
+                    rev.id, rev.down or None, rev.depends_on or None, rev.labels or None
+                )
+
+        rmap = self.history.__dict__.get("_revision_map")
+        if rmap is None:
+            rmap = self.history.__dict__["_revision_map"] = RevisionMap(revisions)
+        return rmap  # type: ignore[no-any-return]
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
+
+        history = self.history
+        if isinstance(error, MultipleHeads):
+            raise MultipleHeadsError(history.package, history.heads) from error
+        if isinstance(error, ResolutionError):
+            raise UnknownRevisionError(
+                history.package, str(error.argument), tuple(history.revisions)
+            ) from error
+        if isinstance(error, RevisionError):
+            raise HistoryError(history.package, _sentence(history.package, error)) from error
+
+
+def _sentence(package: str, error: Exception) -> str:
+    words = str(error).strip().rstrip(".")
+    return f"package '{package}': {words[:1].lower()}{words[1:]}"
+
+
+def _closure(ids: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[str]:
+    found: set[str] = set()
+    stack = list(ids)
+    while stack:
+        id_ = stack.pop()
+        if id_ not in found:
+            found.add(id_)
+            stack.extend(step(id_))
+    return found

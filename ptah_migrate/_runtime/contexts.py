@@ -1,0 +1,160 @@
+"""
+The Alembic side of one package in one run: its contexts and its modules.
+
+What an ``env.py`` would hand over comes from the registration. The contexts
+are made with the public ``EnvironmentContext.configure``, so revisions find
+``op``, ``context``, ``context.config`` and ``-x`` arguments as they know them.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, TextIO
+
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.engine import URL
+
+from ptah_migrate import dotted
+from ptah_migrate._history import History
+from ptah_migrate._history import modules as history_modules
+from ptah_migrate._runtime import proxies, schema, versions
+from ptah_migrate.errors import ConfigError, RevisionFileError
+from ptah_migrate.model import Direction, Package, Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all packages of a run share: their ``-x`` arguments, attributes, schema and URL."""
+
+    x_arguments: Sequence[str] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    version_table_schema: str | None = None
+    url: URL | None = None
+
+
+class PackageContext:
+    """
+    The Alembic contexts of one package on one connection, or on one script.
+
+    ``options`` are the registered ones; ``transactional`` says whether the
+    package wants its steps in a transaction (``transactional_ddl`` there).
+    """
+
+    def __init__(
+        self,
+        package: Package,
+        history: History,
+        surroundings: Surroundings,
+        *,
+        connection: Connection | None = None,
+        dialect: str | None = None,
+        output: TextIO | None = None,
+        transactional_ddl: bool,
+    ) -> None:
+        self.package = package
+        self.history = history
+        self.options = _options(package)
+        self.transactional = bool(self.options.pop("transactional_ddl", transactional_ddl))
+        self.env = EnvironmentContext(_config(package, surroundings), _script(history))
+        if connection is not None:
+            self.env.config.attributes["connection"] = connection
+        self.env.configure(
+            connection=connection,
+            dialect_name=dialect,
+            transactional_ddl=self.transactional,
+            **_offline(output),
+            **{
+                "target_metadata": _target_metadata(package),
+                **self.options,
+                "transaction_per_migration": True,
+                "version_table": versions.TABLE,
+                "version_table_schema": surroundings.version_table_schema,
+            },
+        )
+        self.migration: MigrationContext = self.env.get_context()
+        self.operations = Operations(self.migration)
+        self._modules: dict[str, ModuleType] = {}
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Bind ``alembic.op`` and ``alembic.context`` to this package."""
+        with proxies.installed(self.env, self.operations):
+            yield
+
+    def load(self, revision: Revision, direction: Direction) -> ModuleType:
+        """
+        Import a revision, once, and return its module.
+
+        Raises:
+            RevisionFileError: it cannot be imported, says another id than its
+                text did, or lacks the function to call.
+
+        """
+        if revision.id not in self._modules:
+            with self.installed():
+                self._modules[revision.id] = history_modules.load(revision.path, revision.package)
+        module = self._modules[revision.id]
+        if getattr(module, "revision", None) != revision.id:
+            raise RevisionFileError(
+                revision.package, str(revision.path), f"is not revision '{revision.id}' when run"
+            )
+        if not callable(getattr(module, direction.value, None)):
+            raise RevisionFileError(
+                revision.package, str(revision.path), f"has no {direction.value}()"
+            )
+        return module
+
+
+def _options(package: Package) -> dict[str, Any]:
+    options = dotted.resolve(package.options, f"the options of package '{package.name}'")
+    if callable(options):
+        options = options()
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"the options of package '{package.name}' are not a mapping")
+    return {
+        key: dotted.resolve(value, f"option '{key}' of package '{package.name}'")
+        if isinstance(value, str) and ":" in value
+        else value
+        for key, value in dict(options or {}).items()
+    }
+
+
+def _target_metadata(package: Package) -> MetaData | None:
+    found = schema.metadata(package)
+    if found is None and package.naming_convention is not None:
+        convention = dotted.resolve(
+            package.naming_convention, f"the naming convention of package '{package.name}'"
+        )
+        found = MetaData(naming_convention=convention)
+    return found
+
+
+def _config(package: Package, surroundings: Surroundings) -> Config:
+    config = Config()
+    config.cmd_opts = Namespace(x=list(surroundings.x_arguments))
+    config.attributes.update(surroundings.attributes)
+    config.attributes.update(package.attributes)
+    if surroundings.url is not None:
+        text = surroundings.url.render_as_string(hide_password=False)
+        config.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
+    return config
+
+
+def _script(history: History) -> ScriptDirectory:
+    folders = [str(folder) for folder in history.directories]
+    return ScriptDirectory(folders[0], version_locations=folders)
+
+
+def _offline(output: TextIO | None) -> dict[str, Any]:
+    if output is None:
+        return {}
+    return {"as_sql": True, "output_buffer": output, "literal_binds": True}

@@ -1,0 +1,103 @@
+"""
+PostgreSQL: a session-level advisory lock, polled.
+
+A blocking ``pg_advisory_lock`` in a waiter is a transaction that CREATE INDEX
+CONCURRENTLY of the holder waits for: a deadlock that leaves an invalid index.
+So the waiters try, end their transaction, and sleep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import BigInteger, Connection, bindparam, text
+from sqlalchemy.exc import DBAPIError
+
+from ptah_migrate._runtime.databases.base import Database, poll, whoami
+
+_TRY = text("SELECT pg_try_advisory_lock(:key)").bindparams(bindparam("key", type_=BigInteger))
+_UNLOCK = text("SELECT pg_advisory_unlock(:key)").bindparams(bindparam("key", type_=BigInteger))
+_LOCKS = """
+    FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.classid::bigint = :high AND l.objid::bigint = :low
+"""
+_HOLDER = text(
+    "SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local'), "
+    "date_trunc('second', a.backend_start)" + _LOCKS
+)
+_MINE = text("SELECT count(*)" + _LOCKS + " AND l.pid = pg_backend_pid()")
+
+# A runner that is killed in the middle of a long statement frees the lock when
+# the server notices; by default only at the end of the statement.
+_SETTINGS = (
+    ("application_name", None),
+    ("client_connection_check_interval", "2s"),
+    ("idle_session_timeout", "0"),
+)
+
+
+class PostgreSQL(Database):
+    """Transactional DDL, a polled advisory lock per database and schema."""
+
+    @contextmanager
+    def session(self, connection: Connection) -> Iterator[None]:
+        """Name the session after the process; settings an old server lacks are left out."""
+        for name, value in _SETTINGS:
+            try:
+                connection.execute(
+                    text("SELECT set_config(:name, :value, false)"),
+                    {"name": name, "value": value or whoami()[:63]},
+                )
+                connection.commit()
+            except DBAPIError:
+                connection.rollback()
+        yield
+
+    def acquire(self, connection: Connection, timeout: float) -> None:
+        """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
+        key = self._key(connection)
+
+        def attempt() -> bool:
+            taken = bool(connection.execute(_TRY, {"key": key}).scalar())
+            connection.commit()
+            return taken
+
+        poll(attempt, lambda: self._holder(connection), timeout)
+
+    def release(self, connection: Connection) -> None:
+        """Unlock; nothing to do on a connection that is gone, the server did it."""
+        if connection.invalidated or connection.closed:
+            return
+        try:
+            connection.rollback()
+            connection.execute(_UNLOCK, {"key": self._key(connection)})
+            connection.commit()
+        except DBAPIError:
+            connection.invalidate()
+
+    def holds(self, connection: Connection) -> bool:
+        """Ask the server whether this very session has the lock."""
+        if connection.invalidated:
+            return False
+        return bool(connection.execute(_MINE, self._halves(connection)).scalar())
+
+    def _key(self, connection: Connection) -> int:
+        return int.from_bytes(self.lock_key(connection)[:8], "big", signed=True)
+
+    def _halves(self, connection: Connection) -> dict[str, int]:
+        digest = self.lock_key(connection)
+        return {
+            "high": int.from_bytes(digest[:4], "big"),
+            "low": int.from_bytes(digest[4:8], "big"),
+        }
+
+    def _holder(self, connection: Connection) -> str:
+        row = connection.execute(_HOLDER, self._halves(connection)).first()
+        connection.commit()
+        if row is None:
+            return ""
+        pid, name, client, since = row
+        return f"{name or 'a session'} (pid {pid}, client {client}, since {since})"

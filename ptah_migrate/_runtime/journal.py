@@ -1,0 +1,140 @@
+"""
+The journal ``ptah_db_journal``: what was done to this database, append-only.
+
+It tells rows that steps made from rows that were seeded or stamped, and shows
+a step that a database without transactional DDL left half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+
+from ptah_migrate.model import Item, Step
+
+TABLE = "ptah_db_journal"
+
+DONE = "done"
+STARTED = "started"
+FAILED = "failed"
+
+_HOW = {"upgrade": "run", "downgrade": "run", "seeded": "seeded", "stamped": "stamped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The last word of the journal on a package."""
+
+    package: str
+    revision: str
+    operation: str
+    state: str
+    at: datetime | None
+    detail: str
+
+    @property
+    def how(self) -> str:
+        """How the package's rows came about: ``run``, ``seeded`` or ``stamped``."""
+        return _HOW.get(self.operation, "")
+
+
+def table(schema: str | None = None) -> Table:
+    """Return the journal's table."""
+    return Table(
+        TABLE,
+        MetaData(),
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("at", DateTime, nullable=False),
+        Column("package", String(128), nullable=False),
+        Column("revision", String(128), nullable=False),
+        Column("operation", String(16), nullable=False),
+        Column("state", String(16), nullable=False),
+        Column("seconds", Float),
+        Column("statements", Integer),
+        Column("detail", Text),
+        schema=schema,
+        implicit_returning=False,
+    )
+
+
+class Journal:
+    """Writes and reads entries; the caller owns every transaction."""
+
+    def __init__(self, schema: str | None = None) -> None:
+        self.table = table(schema)
+
+    def ensure(self, connection: Connection) -> None:
+        """Create the table where it is missing."""
+        connection.execute(CreateTable(self.table, if_not_exists=True))
+
+    def write(
+        self,
+        connection: Connection,
+        item: Item,
+        state: str,
+        *,
+        seconds: float | None = None,
+        statements: int | None = None,
+        detail: str = "",
+    ) -> None:
+        """Append one entry."""
+        connection.execute(self.table.insert(), self.values(item, state, seconds, statements, detail))
+
+    def values(
+        self,
+        item: Item,
+        state: str,
+        seconds: float | None = None,
+        statements: int | None = None,
+        detail: str = "",
+    ) -> dict[str, object]:
+        """Return the row of an entry, with the time of this machine in UTC."""
+        step = isinstance(item, Step)
+        return {
+            "at": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+            "package": item.package,
+            "revision": item.revision.id if isinstance(item, Step) else ",".join(item.rows)[:128],
+            "operation": item.direction.value if isinstance(item, Step) else item.kind,
+            "state": state,
+            "seconds": seconds,
+            "statements": statements,
+            "detail": (detail or ("" if step else getattr(item, "reason", "")))[:2000],
+        }
+
+    def last(self, connection: Connection) -> Mapping[str, Entry]:
+        """Return the newest entry of every package; empty without the table. Ends the transaction."""
+        columns = self.table.c
+        newest = select(func.max(columns.id)).group_by(columns.package)
+        query = select(
+            columns.package,
+            columns.revision,
+            columns.operation,
+            columns.state,
+            columns.at,
+            columns.detail,
+        ).where(columns.id.in_(newest))
+        try:
+            rows = connection.execute(query).all()
+        except DBAPIError:
+            rows = []
+        finally:
+            connection.rollback()
+        return {row[0]: Entry(row[0], row[1], row[2], row[3], row[4], row[5] or "") for row in rows}

@@ -1,0 +1,508 @@
+"""
+The door of the runtime: gather everything, let ``plan`` decide, then act.
+
+Reading methods (``plan``, ``status``, ``check``, ``script``) never write. The
+others take the lock first, and read the state of the database under it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from ptah_migrate._history import History, read
+from ptah_migrate._runtime import fresh, offline, plan, schema
+from ptah_migrate._runtime.contexts import Surroundings
+from ptah_migrate._runtime.databases import for_dialect
+from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, unreachable
+from ptah_migrate._runtime.journal import FAILED, STARTED, Entry, Journal
+from ptah_migrate._runtime.runner import Progress, Runner
+from ptah_migrate._runtime.versions import Rows, Versions
+from ptah_migrate.errors import PendingError, PtahMigrateError, TargetError, UsageError
+from ptah_migrate.model import Package, PackageStatus, Plan, Report, Target
+from ptah_migrate.registry import Registry
+
+UPGRADE = "upgrade"
+POPULATE = "populate"
+
+SEED_POLICIES = ("verify", "trust")
+
+
+class Migrator:
+    """
+    Upgrades, downgrades and describes one database.
+
+    Args:
+        bind: an engine, a connection that is in no transaction (an
+            application's, or ``run_sync``'s), or a database URL. The caller
+            keeps what it passes; every transaction is the migrator's.
+        registry: the packages that take part.
+        version_table_schema: where the version table lives.
+        lock_timeout: seconds to wait for another runner.
+        x_arguments: what revisions read by ``context.get_x_argument()``.
+        attributes: what revisions find in ``context.config.attributes``.
+        seed_policy: ``verify``, or ``trust`` to seed tables that differ (2012).
+        progress: called with each finished item.
+
+    A target is ``package``, or ``package:`` and a revision, ``head``, ``heads``,
+    ``base``, ``+1``, ``-1``, or ``label@head``. No target means every package.
+    """
+
+    def __init__(
+        self,
+        bind: Bind,
+        registry: Registry,
+        *,
+        version_table_schema: str | None = None,
+        lock_timeout: float = 60.0,
+        x_arguments: Sequence[str] = (),
+        attributes: Mapping[str, Any] | None = None,
+        seed_policy: str = "verify",
+        progress: Progress | None = None,
+    ) -> None:
+        if seed_policy not in SEED_POLICIES:
+            raise UsageError(
+                f"seed policy {seed_policy!r} is not known", hint=f"one of {SEED_POLICIES}"
+            )
+        self.bind = engine_for(bind) if isinstance(bind, str | URL) else bind
+        self.registry = registry
+        self.lock_timeout = lock_timeout
+        self.trust = seed_policy == "trust"
+        self.progress = progress
+        self.histories = _Histories(registry)
+        self.surroundings = Surroundings(
+            tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
+        )
+        self.versions = Versions(version_table_schema)
+        self.journal = Journal(version_table_schema)
+
+    def __repr__(self) -> str:
+        return f"Migrator({masked(self.bind)!r}, {self.registry!r})"
+
+    @property
+    def _engine(self) -> Engine:
+        return self.bind.engine
+
+    # -- reading -----------------------------------------------------------------
+
+    def plan(self, *targets: str, operation: str = UPGRADE, cascade: bool = False) -> Plan:
+        """
+        Return what a command would do now; nothing is written, nothing is locked.
+
+        Args:
+            targets: as for the operation.
+            operation: ``upgrade``, ``downgrade``, ``stamp`` or ``populate``.
+            cascade: as for ``downgrade``.
+
+        Raises:
+            PtahMigrateError: what the command itself would raise before its
+                first statement.
+
+        """
+        with self._connected() as connection:
+            return self._plan(connection, operation, self._targets(targets), cascade=cascade)
+
+    def versions_recorded(self) -> Rows:
+        """Return the rows of every package in the database, registered or not."""
+        with self._connected() as connection:
+            return self.versions.read(connection)
+
+    def status(self) -> tuple[PackageStatus, ...]:
+        """Return every package as the database and the code see it, sorted by name."""
+        with self._connected() as connection:
+            rows = self.versions.read(connection)
+            entries = self.journal.last(connection) if rows or self.registry.packages else {}
+        found = [self._status(package, rows, entries.get(package.name)) for package in self.registry]
+        found.extend(
+            PackageStatus(name, "", "orphan", rows=ids, how=_how(entries.get(name)))
+            for name, ids in rows.items()
+            if name not in self.registry.packages
+        )
+        found.extend(
+            PackageStatus(package.name, package.title, "available", origin=str(package.origin))
+            for package in self.registry.available.values()
+            if package.name not in rows
+        )
+        return tuple(sorted(found, key=lambda status: status.package))
+
+    def check(self, *packages: str) -> None:
+        """
+        Return quietly when every package is at its head.
+
+        Raises:
+            PendingError: some are not; each is named with its present and last
+                revision, and the command to run.
+
+        """
+        wanted = {target.package for target in self._targets(packages)}
+        lines = [
+            pending_line(status)
+            for status in self.status()
+            if status.package in wanted and status.state not in ("current", "empty")
+        ]
+        if lines:
+            raise PendingError(lines)
+
+    def script(
+        self,
+        *targets: str,
+        operation: str = UPGRADE,
+        empty: bool = False,
+        cascade: bool = False,
+    ) -> str:
+        """
+        Return the SQL of an upgrade or downgrade; nothing is written or run.
+
+        A target may be ``package:from:to``; then the database is not asked
+        where that package stands. ``empty`` assumes a database without any
+        table. Otherwise the script goes on from the database's present state.
+
+        Raises:
+            OfflineError: a revision looks at the database, it is named.
+
+        """
+        wanted = self._targets(targets)
+        explicit = all(target.start is not None for target in wanted) and bool(wanted)
+        if empty or explicit:
+            todo = self._decide(operation, wanted, {}, {}, cascade=cascade)
+        else:
+            with self._connected() as connection:
+                todo = self._plan(connection, operation, wanted, cascade=cascade)
+        return offline.script(
+            todo,
+            self._engine.dialect,
+            self.registry.packages,
+            self.histories,
+            self.surroundings,
+        )
+
+    # -- writing -----------------------------------------------------------------
+
+    def upgrade(self, *targets: str) -> Report:
+        """
+        Bring every target about, with all it requires; each step is committed by itself.
+
+        Raises:
+            LockError: another runner is at work for longer than ``lock_timeout``.
+            StepError: a revision failed; the error says what stays applied.
+            PtahMigrateError: refused before the first statement.
+
+        """
+        return self._run(UPGRADE, targets)
+
+    def downgrade(self, *targets: str, cascade: bool = False) -> Report:
+        """
+        Take the targets' packages down to the named places.
+
+        Raises:
+            UsageError: no target is named.
+            DependantsError: other packages depend, and ``cascade`` is not set;
+                nothing was done.
+            StepError, LockError, PtahMigrateError: as for ``upgrade``.
+
+        """
+        if not targets:
+            raise UsageError(
+                "downgrade needs a target", hint="for example: ptah-migrate downgrade blog:-1"
+            )
+        for target in self._targets(targets):
+            if target.spec == "head" and not _says_place(targets, target):
+                raise UsageError(
+                    f"downgrade of '{target.package}' needs a place to go to",
+                    hint=f"{target.package}:-1, {target.package}:base, "
+                    f"or {target.package}:REVISION",
+                )
+        return self._run("downgrade", targets, cascade=cascade)
+
+    def stamp(self, *targets: str, purge: bool = False) -> Report:
+        """
+        Record the targets without running anything; ``purge`` forgets other rows first.
+
+        Raises:
+            UnknownRevisionError: the package has no such revision.
+            DatabaseAheadError: rows the code does not know, and no ``purge``.
+
+        """
+        return self._run("stamp", targets, purge=purge)
+
+    def seed(self, *packages: str) -> Report:
+        """
+        Create the missing tables of packages without a version and record their heads.
+
+        Runs no step. A row that is there stays; a package registered with
+        ``force=True`` gets none. No name means every package.
+
+        Raises:
+            UnrecordedTablesError: tables exist and differ from the models
+                (policy ``verify``).
+
+        """
+        return self._run(POPULATE, packages)
+
+    def _run(
+        self,
+        operation: str,
+        targets: Sequence[str],
+        *,
+        cascade: bool = False,
+        purge: bool = False,
+    ) -> Report:
+        wanted = self._targets(targets)
+        database = for_dialect(
+            self._engine.dialect.name, schema=self.surroundings.version_table_schema
+        )
+        with self._connected() as connection, database.session(connection):
+            started = time.monotonic()
+            with database.locked(connection, self.lock_timeout):
+                waited = time.monotonic() - started
+                todo = self._plan(connection, operation, wanted, cascade=cascade, purge=purge)
+                runner = Runner(
+                    connection,
+                    database,
+                    self.registry.packages,
+                    self.histories,
+                    self.surroundings,
+                    self.progress,
+                )
+                return Report(todo, runner.run(todo), round(waited, 3))
+
+    # -- gathering -----------------------------------------------------------------
+
+    def _targets(self, texts: Sequence[str]) -> tuple[Target, ...]:
+        if not texts:
+            return tuple(Target(name) for name in self.registry.packages)
+        found = tuple(parse_target(text) for text in texts)
+        for target in found:
+            self.registry.get(target.package)
+        return found
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        try:
+            with connected(self.bind) as connection:
+                yield connection
+        except DBAPIError as error:
+            raise unreachable(self.bind, error) from error
+
+    def _plan(
+        self,
+        connection: Connection,
+        operation: str,
+        targets: Sequence[Target],
+        *,
+        cascade: bool = False,
+        purge: bool = False,
+    ) -> Plan:
+        rows = self.versions.read(connection)
+        decisions: dict[str, fresh.Fresh] = {}
+        if operation in (UPGRADE, POPULATE):
+            decisions = self._fresh(connection, operation, targets, rows)
+        return self._decide(operation, targets, rows, decisions, cascade=cascade, purge=purge)
+
+    def _decide(
+        self,
+        operation: str,
+        targets: Sequence[Target],
+        rows: Rows,
+        decisions: Mapping[str, fresh.Fresh],
+        *,
+        cascade: bool = False,
+        purge: bool = False,
+    ) -> Plan:
+        names = {target.package for target in targets}
+        if operation == "downgrade":
+            names.update(name for name in rows if name in self.registry.packages)
+        facts = plan.Facts(
+            histories=self.histories.of(plan.reach(names, self.histories)),
+            rows=self._started(targets, rows),
+            fresh=decisions,
+            broken=self.histories.broken,
+            available=self.registry.available,
+            refers=self._refers(decisions),
+        )
+        if operation == UPGRADE:
+            return plan.upgrade(targets, facts)
+        if operation == "downgrade":
+            return plan.downgrade(targets, facts, cascade=cascade)
+        if operation == "stamp":
+            return plan.stamp(targets, facts, purge=purge)
+        if operation == POPULATE:
+            return plan.seed([target.package for target in targets], facts)
+        raise UsageError(
+            f"there is no operation {operation!r}",
+            hint="one of upgrade, downgrade, stamp, populate",
+        )
+
+    def _started(self, targets: Sequence[Target], rows: Rows) -> Rows:
+        """Return the rows, with those that ``package:from:to`` targets state."""
+        stated = {
+            target.package: self.histories[target.package].resolve(target.start)
+            for target in targets
+            if target.start is not None
+        }
+        return {**rows, **stated}
+
+    def _fresh(
+        self, connection: Connection, operation: str, targets: Sequence[Target], rows: Rows
+    ) -> dict[str, fresh.Fresh]:
+        """Return the decision for every reached package without a row."""
+        names = [target.package for target in targets]
+        if operation == UPGRADE:
+            names = list(plan.reach(names, self.histories))
+        below = {t.package for t in targets if t.spec not in plan.HEADS}
+        found: dict[str, fresh.Fresh] = {}
+        for name in names:
+            history = self.histories.get(name)
+            if rows.get(name) or history is None:
+                continue
+            package = self.registry.packages[name]
+            found[name] = fresh.decide(
+                package,
+                self._table_state(connection, package, history),
+                populate=operation == POPULATE,
+                trust=self.trust,
+                to_head=name not in below,
+            )
+        return found
+
+    def _table_state(
+        self, connection: Connection, package: Package, history: History
+    ) -> fresh.TableState:
+        if package.force or package.fresh == "steps":
+            return fresh.TableState()
+        return schema.state(connection, package, history)
+
+    def _refers(self, decisions: Mapping[str, fresh.Fresh]) -> dict[str, frozenset[str]]:
+        """Return whose tables the tables to create refer to."""
+        creating = [self.registry.packages[n] for n, d in decisions.items() if d.create]
+        if len(creating) < 1:
+            return {}
+        owners = {
+            table.key: package.name
+            for package in creating
+            for table in schema.own_tables(package)
+        }
+        made = {
+            name: package
+            for package in decisions
+            for name in schema.history_tables(self.histories[package]).ever
+        }
+        return {
+            package.name: frozenset(
+                {**made, **owners}.get(key.target_fullname.rpartition(".")[0], "")
+                for table in schema.own_tables(package)
+                for key in table.foreign_keys
+            )
+            - {package.name, ""}
+            for package in creating
+        }
+
+    # -- status ------------------------------------------------------------------------
+
+    def _status(self, package: Package, rows: Rows, entry: Entry | None) -> PackageStatus:
+        recorded = rows.get(package.name, ())
+        common = {
+            "package": package.name,
+            "title": package.title,
+            "rows": recorded,
+            "how": _how(entry) if recorded else "",
+            "origin": str(package.origin),
+        }
+        history = self.histories.get(package.name)
+        if history is None:
+            problem = str(self.histories.broken[package.name])
+            return PackageStatus(**common, state="broken", problem=problem)
+        common["heads"] = history.heads
+        common["problem"] = _half_done(entry)
+        if unknown := history.unknown(recorded):
+            problem = f"the code does not know {', '.join(unknown)}"
+            return PackageStatus(**{**common, "problem": problem}, state="ahead")
+        applied = history.ancestors(recorded)
+        pending = tuple(id_ for id_ in history.order() if id_ not in applied)
+        state = "pending" if recorded else "unrecorded"
+        if not pending:
+            state = "current" if recorded else "empty"
+        return PackageStatus(**common, pending=pending, state=state)
+
+
+class _Histories(Mapping[str, History]):
+    """The histories of a registry, each read when it is first asked for, and once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._read: dict[str, History] = {}
+        self.broken: dict[str, PtahMigrateError] = {}
+
+    def __getitem__(self, name: str) -> History:
+        if name in self.broken or name not in self._registry.packages:
+            raise KeyError(name)
+        if name not in self._read:
+            try:
+                self._read[name] = read(self._registry.packages[name])
+            except PtahMigrateError as error:
+                self.broken[name] = error
+                raise KeyError(name) from error
+        return self._read[name]
+
+    def of(self, names: Iterable[str]) -> dict[str, History]:
+        """Return the histories of those of ``names`` that can be read."""
+        return {name: self[name] for name in names if name in self}
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._registry.packages if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def parse_target(text: str) -> Target:
+    """
+    Return a target from ``package``, ``package:place`` or ``package:from:to``.
+
+    Raises:
+        TargetError: a part is empty, or there are too many.
+
+    """
+    name, *places = text.strip().split(":")
+    if not name or any(not place for place in places) or len(places) > 2:
+        raise TargetError(
+            f"'{text}' is not a target",
+            hint="package, package:REVISION, package:head, package:base, package:+1, package:-1",
+        )
+    if not places:
+        return Target(name)
+    return Target(name, places[-1], places[0] if len(places) == 2 else None)
+
+
+def _says_place(texts: Sequence[str], target: Target) -> bool:
+    return any(text.partition(":")[0] == target.package and ":" in text for text in texts)
+
+
+def pending_line(status: PackageStatus) -> str:
+    """Return one package that is not at its head, in words."""
+    if status.state in ("broken", "ahead"):
+        return f"{status.package}: {status.problem}"
+    present = ", ".join(status.rows) or "None"
+    return f"{status.package} is at {present}, head is {', '.join(status.heads) or 'None'}"
+
+
+def _how(entry: Entry | None) -> str:
+    return entry.how if entry is not None else ""
+
+
+def _half_done(entry: Entry | None) -> str:
+    """Return what a last entry that is no success says."""
+    if entry is None or entry.state not in (FAILED, STARTED):
+        return ""
+    if entry.state == STARTED:
+        return f"{entry.operation} of {entry.revision} was begun and never finished"
+    return f"{entry.operation} of {entry.revision} failed: {entry.detail}"

@@ -1,0 +1,143 @@
+"""A plan as an SQL script, which gives the same schema and rows as running it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+from sqlalchemy import func, literal
+from sqlalchemy.engine import Dialect
+from sqlalchemy.schema import CreateTable
+
+from ptah_migrate._history import History
+from ptah_migrate._runtime import journal, proxies, schema, versions
+from ptah_migrate._runtime.contexts import PackageContext, Surroundings
+from ptah_migrate._runtime.databases import for_dialect
+from ptah_migrate._runtime.runner import cause, describe
+from ptah_migrate.errors import OfflineError, PtahMigrateError
+from ptah_migrate.model import Item, Package, Plan, Seed, Step
+
+
+def script(
+    plan: Plan,
+    dialect: Dialect,
+    packages: Mapping[str, Package],
+    histories: Mapping[str, History],
+    surroundings: Surroundings,
+) -> str:
+    """
+    Return the statements of every item, each item in a transaction where the database has them.
+
+    Raises:
+        OfflineError: a revision needs a database to say what it does.
+
+    """
+    return _Script(dialect, packages, histories, surroundings).write(plan)
+
+
+class _Script:
+    def __init__(
+        self,
+        dialect: Dialect,
+        packages: Mapping[str, Package],
+        histories: Mapping[str, History],
+        surroundings: Surroundings,
+    ) -> None:
+        self.dialect = dialect
+        self.packages = packages
+        self.histories = histories
+        self.surroundings = surroundings
+        self.out = io.StringIO()
+        self.versions = versions.table(surroundings.version_table_schema)
+        self.journal = journal.Journal(surroundings.version_table_schema)
+        self.contexts: dict[str, PackageContext] = {}
+
+    def write(self, plan: Plan) -> str:
+        if not plan:
+            return ""
+        for table in (self.versions, self.journal.table):
+            self._comment(f"{table.name}")
+            self.out.write(f"{self._sql(CreateTable(table, if_not_exists=True))};\n\n")
+        for item in plan.items:
+            if isinstance(item, Step):
+                self._step(item)
+            else:
+                self._seed(item)
+        return self.out.getvalue()
+
+    def _step(self, step: Step) -> None:
+        context = self._context(step.package)
+        module = context.load(step.revision, step.direction)
+        self._comment(f"{step.package}: running {describe(step)}")
+        try:
+            with proxies.transaction(context.migration):
+                with context.installed():
+                    getattr(module, step.direction.value)()
+                self._rows(context, step)
+        except PtahMigrateError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the revision's own code runs here
+            raise OfflineError(
+                f"revision '{step.revision.id}' of package '{step.package}' cannot be written as "
+                f"SQL: {cause(error)}",
+                hint="it looks at the database: run it with upgrade, "
+                "or ask context.is_offline_mode() in it",
+            ) from error
+
+    def _seed(self, item: Seed) -> None:
+        context = self._context(item.package)
+        self._comment(f"{item.package}: {item.reason or item.kind}")
+        with proxies.transaction(context.migration):
+            wanted = set(item.create)
+            for table in schema.own_tables(self.packages[item.package]):
+                if table.key in wanted:
+                    context.migration.impl.create_table(table)
+            self._rows(context, item)
+
+    def _rows(self, context: PackageContext, item: Item) -> None:
+        """Write the statements that change the rows of a package, and its journal."""
+        before = set(item.before)
+        after = set(item.after if isinstance(item, Step) else item.rows)
+        if isinstance(item, Seed) and not (before or after):
+            return
+        columns = self.versions.c
+        gone, come = sorted(before - after), sorted(after - before)
+        execute = context.operations.execute
+        while gone and come:
+            execute(
+                self.versions.update()
+                .where(columns.package == literal(item.package))
+                .where(columns.version_num == literal(gone.pop(0)))
+                .values(version_num=come.pop(0))
+            )
+        for row in gone:
+            execute(
+                self.versions.delete()
+                .where(columns.package == literal(item.package))
+                .where(columns.version_num == literal(row))
+            )
+        for row in come:
+            execute(self.versions.insert().values(package=item.package, version_num=row))
+        values = self.journal.values(item, journal.DONE)
+        values["at"] = func.current_timestamp()
+        values = {key: value for key, value in values.items() if value is not None}
+        execute(self.journal.table.insert().values(**values))
+
+    def _context(self, name: str) -> PackageContext:
+        if name not in self.contexts:
+            self.contexts[name] = PackageContext(
+                self.packages[name],
+                self.histories[name],
+                self.surroundings,
+                dialect=self.dialect.name,
+                output=self.out,
+                transactional_ddl=for_dialect(self.dialect.name).transactional_ddl,
+            )
+        return self.contexts[name]
+
+    def _sql(self, element: CreateTable) -> str:
+        return str(element.compile(dialect=self.dialect)).strip()
+
+    def _comment(self, text: str) -> None:
+        for line in text.splitlines() or [""]:
+            self.out.write(f"-- {line}\n")

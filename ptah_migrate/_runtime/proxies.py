@@ -1,0 +1,52 @@
+"""
+``from alembic import op, context`` inside a running step.
+
+Both are module globals of Alembic. This is the one module that uses names
+Alembic does not publish, because its own context managers leave ``op`` bound
+to a dead connection when a step raises, and unbound for the outer step when
+steps are nested (seen in 1.11 to 1.20):
+
+- ``_proxy``, ``_install_proxy``, ``_remove_proxy``: to put back what was there;
+- ``_per_migration``: to begin the transaction that ``autocommit_block`` expects.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import alembic.context
+import alembic.op
+from alembic.operations import Operations
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+
+# Steps of several threads take turns: one pair of globals serves the process.
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@contextmanager
+def installed(env: EnvironmentContext, operations: Operations) -> Iterator[None]:
+    """Bind ``alembic.op`` and ``alembic.context``; afterwards they are as they were."""
+    with _ONE_AT_A_TIME:
+        before = (_current(alembic.context), _current(alembic.op))
+        for proxy in (env, operations):
+            proxy._install_proxy()
+        try:
+            yield
+        finally:
+            for proxy, previous in zip((env, operations), before, strict=True):
+                proxy._remove_proxy()
+                if previous is not None:
+                    previous._install_proxy()
+
+
+def _current(module: Any) -> Any:
+    return module.__dict__.get("_proxy")
+
+
+def transaction(context: MigrationContext) -> AbstractContextManager[Any]:
+    """Return the transaction of one step, which ``autocommit_block`` can end and resume."""
+    return context.begin_transaction(_per_migration=True)

@@ -1,0 +1,261 @@
+"""
+Runs a plan: each step in a transaction of its own, with its row and its entry.
+
+The runner owns the transactions of the connection it is given. Every finished
+item is committed before the next one begins, so a failure leaves exactly what
+the report of the error says.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from alembic.runtime.migration import MigrationInfo
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
+
+from ptah_migrate._history import History
+from ptah_migrate._runtime import journal, proxies, schema
+from ptah_migrate._runtime.contexts import PackageContext, Surroundings
+from ptah_migrate._runtime.databases import Database
+from ptah_migrate._runtime.journal import Journal
+from ptah_migrate._runtime.versions import Versions
+from ptah_migrate.errors import LockLostError, PtahMigrateError, StepError
+from ptah_migrate.model import Direction, Done, Package, Plan, Seed, Step
+
+logger = logging.getLogger("ptah.alembic")
+
+Progress = Callable[[Done], None]
+
+
+class Runner:
+    """Executes the items of one plan on one connection that holds the lock."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        database: Database,
+        packages: Mapping[str, Package],
+        histories: Mapping[str, History],
+        surroundings: Surroundings,
+        progress: Progress | None = None,
+    ) -> None:
+        self.connection = connection
+        self.database = database
+        self.packages = packages
+        self.histories = histories
+        self.surroundings = surroundings
+        self.progress = progress
+        self.versions = Versions(surroundings.version_table_schema)
+        self.journal = Journal(surroundings.version_table_schema)
+        self.contexts: dict[str, PackageContext] = {}
+        self.done: list[Done] = []
+
+    def run(self, plan: Plan) -> tuple[Done, ...]:
+        """
+        Run every item; on an error the finished ones stay, and the error names them.
+
+        Raises:
+            RevisionFileError: a revision cannot be imported; nothing was run.
+            StepError: a revision's code failed; its transaction was rolled back.
+            LockLostError: the connection that held the lock is gone.
+
+        """
+        if not plan:
+            return ()
+        self._prepare(plan)
+        self._create_tables()
+        for item in plan.items:
+            started = time.monotonic()
+            if isinstance(item, Step):
+                self._step(item, started)
+            else:
+                self._seed(item)
+            done = Done(item, time.monotonic() - started)
+            self.done.append(done)
+            if self.progress is not None:
+                self.progress(done)
+        return tuple(self.done)
+
+    def _prepare(self, plan: Plan) -> None:
+        """Import every revision before the first statement is sent."""
+        for step in plan.steps:
+            self._context(step.package).load(step.revision, step.direction)
+
+    def _context(self, name: str) -> PackageContext:
+        if name not in self.contexts:
+            self.contexts[name] = PackageContext(
+                self.packages[name],
+                self.histories[name],
+                self.surroundings,
+                connection=self.connection,
+                transactional_ddl=self.database.transactional_ddl,
+            )
+        return self.contexts[name]
+
+    def _create_tables(self) -> None:
+        with self.connection.begin():
+            self.versions.ensure(self.connection)
+            self.journal.ensure(self.connection)
+
+    # -- one item ----------------------------------------------------------------
+
+    def _seed(self, item: Seed) -> None:
+        self._still_locked()
+        self.connection.rollback()
+        with self.connection.begin():
+            if item.create:
+                schema.create(self.connection, self.packages[item.package], item.create)
+            if item.rows or item.before:
+                self.versions.write(self.connection, item.package, item.before, item.rows)
+                self.journal.write(self.connection, item, journal.DONE)
+        logger.info("%s: %s", item.package, _words(item))
+
+    def _step(self, step: Step, started: float) -> None:
+        context = self._context(step.package)
+        module = context.load(step.revision, step.direction)
+        logger.info("%s: running %s", step.package, describe(step))
+        if not context.transactional:
+            self._note(step, journal.STARTED)
+        with self._counted() as statements:
+            try:
+                with self.database.step(self.connection, transactional=context.transactional):
+                    with proxies.transaction(context.migration):
+                        with context.installed():
+                            getattr(module, step.direction.value)()
+                        self._record(step, context, time.monotonic() - started, len(statements))
+                    self._commit()
+            except PtahMigrateError:
+                self._undo()
+                raise
+            except KeyboardInterrupt:
+                self._undo()
+                raise
+            except BaseException as error:
+                raise self._failed(step, context, error, len(statements)) from error
+
+    def _record(
+        self, step: Step, context: PackageContext, seconds: float, statements: int
+    ) -> None:
+        """Write the row and the entry, in the transaction of the step."""
+        self._still_locked()
+        self.versions.write(self.connection, step.package, step.before, step.after)
+        self.journal.write(
+            self.connection, step, journal.DONE, seconds=round(seconds, 3), statements=statements
+        )
+        self.database.before_commit(self.connection)
+        _tell(step, context)
+
+    def _commit(self) -> None:
+        """Commit what is left open by a step that ended its own transaction."""
+        if self.connection.in_transaction():
+            self.connection.commit()
+
+    def _undo(self) -> None:
+        if not self.connection.invalidated and self.connection.in_transaction():
+            self.connection.rollback()
+
+    def _still_locked(self) -> None:
+        if self.connection.invalidated or not self.database.holds(self.connection):
+            raise LockLostError
+
+    # -- failure -------------------------------------------------------------------
+
+    def _failed(
+        self, step: Step, context: PackageContext, error: BaseException, statements: int
+    ) -> PtahMigrateError:
+        self._undo()
+        if self.connection.invalidated:
+            return LockLostError()
+        left = 0 if context.transactional else statements
+        failure = StepError(
+            step.package,
+            step.revision.id,
+            cause=cause(error),
+            place=place(error, str(step.revision.path)),
+            applied=[str(done.item.key) for done in self.done if isinstance(done.item, Step)],
+            left_behind=left,
+            direction=step.direction.value,
+        )
+        self._note(step, journal.FAILED, statements=statements, detail=failure.cause)
+        return failure
+
+    def _note(self, step: Step, state: str, *, statements: int | None = None, detail: str = "") -> None:
+        """Append an entry in a transaction of its own; a failure to do so hides nothing."""
+        try:
+            self.connection.rollback()
+            with self.connection.begin():
+                self.journal.write(
+                    self.connection, step, state, statements=statements, detail=detail
+                )
+        except DBAPIError:
+            logger.warning("%s: the journal could not be written", step.package)
+
+    @contextmanager
+    def _counted(self) -> Iterator[list[str]]:
+        """Collect the statements that were executed and that change something."""
+        seen: list[str] = []
+
+        def executed(conn, cursor, statement, parameters, context, executemany):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            if statement.lstrip()[:6].upper() not in ("SELECT", "SHOW T", "SHOW C", "PRAGMA"):
+                seen.append(statement)
+
+        event.listen(self.connection, "after_cursor_execute", executed)
+        try:
+            yield seen
+        finally:
+            event.remove(self.connection, "after_cursor_execute", executed)
+
+
+def _tell(step: Step, context: PackageContext) -> None:
+    """Call the registered ``on_version_apply`` callbacks, as Alembic does."""
+    callbacks = context.migration.on_version_apply_callbacks
+    if not callbacks:
+        return
+    with context.history.alembic() as rmap:
+        info = MigrationInfo(
+            rmap,
+            is_upgrade=step.direction is Direction.UP,
+            is_stamp=False,
+            up_revisions=(step.revision.id,),
+            down_revisions=step.revision.down,
+        )
+    for callback in callbacks:
+        callback(ctx=context.migration, step=info, heads=set(step.after), run_args={})
+
+
+def describe(step: Step) -> str:
+    """Return a step as log lines show it: ``upgrade None -> 001, message``."""
+    message = f", {step.revision.doc}" if step.revision.doc else ""
+    return f"{step.direction.value} {step.source} -> {step.destination}{message}"
+
+
+def _words(item: Seed) -> str:
+    parts = [f"created {', '.join(item.create)}"] if item.create else []
+    if item.rows and item.kind == "seeded":
+        parts.append(f"seeded {', '.join(item.rows)} ({item.reason})")
+    elif item.kind == "stamped":
+        parts.append(f"stamped {', '.join(item.rows) or 'None'}")
+    return "; ".join(parts)
+
+
+def cause(error: BaseException) -> str:
+    """Return an exception in one line, without bound parameters: they may be secrets."""
+    original = getattr(error, "orig", None) or error
+    if isinstance(original, SystemExit):
+        return f"the revision called sys.exit({original.code!r})"
+    lines = [line.strip() for line in str(original).strip().splitlines() if line.strip()]
+    return f"{type(original).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+
+
+def place(error: BaseException, path: str) -> str:
+    """Return ``file:line`` of the innermost frame in this file, or the file alone."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    return f"{path}:{frames[-1].lineno}" if frames else path
+
+
+
