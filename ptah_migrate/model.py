@@ -63,6 +63,7 @@ class Package:
     metadata: Any = None
     naming_convention: Any = None
     tables: tuple[str, ...] | None = None
+    skip_tables: frozenset[str] = frozenset()
     options: Any = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = Origin(Source.APPLICATION)

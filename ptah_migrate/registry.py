@@ -15,7 +15,8 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
+from os import PathLike, fspath
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 from ptah_migrate.errors import (
     ConfigError,
     PackagePathError,
+    PtahMigrateError,
     RegistrationConflictError,
     RegistrationError,
     UnknownPackageError,
@@ -69,7 +71,10 @@ class Registry:
         if name in self.packages:
             return self.packages[name]
         if name in self.available:
-            hint = f"'{name}' is installed ({self.available[name].origin}) but not included"
+            origin = self.available[name].origin
+            hint = (
+                f"'{name}' is installed but not included: include it in the application, {origin}"
+            )
         else:
             hint = next((p.message for p in self.problems if p.subject == name), "")
         raise UnknownPackageError(name, self.packages, hint=hint)
@@ -141,24 +146,14 @@ def make_package(
         RegistrationError: a name, a path or a word is impossible.
 
     """
-    paths = (path,) if isinstance(path, str) else tuple(path)
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise RegistrationError(
-            f"{name!r} cannot be the name of a package",
-            hint="letters, digits, '_', '.' and '-', at most 128, not starting with '.' or '-'",
-        )
-    if not paths or not all(isinstance(p, str) and p for p in paths):
-        raise RegistrationError(
-            f"package '{name}' is registered without a path",
-            hint=f"register_migration('{name}', '{name}:migrations')",
-        )
+    _check_name(name)
     if fresh not in FRESH:
         raise RegistrationError(
             f"fresh={fresh!r} of package '{name}' is not known", hint=f"one of {', '.join(FRESH)}"
         )
     return Package(
         name=name,
-        paths=paths,
+        paths=_paths(name, path),
         title=" ".join(str(title or "").split()),
         force=bool(force),
         fresh=fresh,
@@ -166,11 +161,48 @@ def make_package(
         recursive=bool(recursive),
         metadata=metadata,
         naming_convention=naming_convention,
-        tables=None if tables is None else tuple(tables),
+        tables=None if tables is None else _texts(name, "tables", tables),
         options=options,
-        attributes=dict(attributes or {}),
+        attributes=_mapping(name, "attributes", attributes),
         origin=origin or Origin(Source.APPLICATION),
     )
+
+
+# What a registration says comes from files that nobody type-checked.
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise RegistrationError(
+            f"{name!r} cannot be the name of a package",
+            hint="letters, digits, '_', '.' and '-', at most 128, not starting with '.' or '-'",
+        )
+
+
+def _paths(name: str, path: object) -> tuple[str, ...]:
+    given = (path,) if isinstance(path, str | PathLike) else path
+    if isinstance(given, Iterable):
+        paths = [fspath(p) if isinstance(p, PathLike) else p for p in given]
+        if paths and all(isinstance(p, str) and p for p in paths):
+            return tuple(dict.fromkeys(paths))
+    raise RegistrationError(
+        f"package '{name}' is registered without a path",
+        hint=f"register_migration('{name}', '{name}:migrations')",
+    )
+
+
+def _texts(name: str, what: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        found = tuple(value)
+        if all(isinstance(text, str) for text in found):
+            return found
+    raise RegistrationError(f"{what}={value!r} of package '{name}' is not a list of texts")
+
+
+def _mapping(name: str, what: str, value: object) -> Mapping[str, Any]:
+    if value is None or isinstance(value, Mapping):
+        return dict(value or {})
+    raise RegistrationError(f"{what}={value!r} of package '{name}' is not a mapping")
 
 
 def directories(package: Package) -> tuple[Path, ...]:
@@ -207,8 +239,7 @@ def _directory(name: str, path: str) -> Path:
 def resolve_path(path: str) -> Path | None:
     """Return where an asset spec or a path points to; None when its package is not found."""
     module, colon, rest = path.partition(":")
-    # One letter before the colon is a Windows drive, not a package.
-    if not colon or len(module) == 1 or "/" in module or "\\" in module:
+    if not colon or Path(path).is_absolute() or "/" in module or "\\" in module:
         return Path(path).absolute()
     folder = _package_folder(module)
     return None if folder is None else folder.joinpath(*rest.split("/")).absolute()
@@ -218,33 +249,33 @@ def _package_folder(module: str) -> Path | None:
     """
     Return the folder of a dotted package, without importing it or its parents.
 
-    ``importlib.util.find_spec`` would import the parents; walking from the
-    top-level spec does not. Modules that an import already settled win.
+    ``importlib.util.find_spec`` would import the parents. Here every finder is
+    asked for each part of the name in turn, so editable installs are found too;
+    where none knows a part, a directory of that name will do. Modules that an
+    import already settled win.
     """
     loaded = sys.modules.get(module)
     if loaded is not None and getattr(loaded, "__file__", None):
         return Path(str(loaded.__file__)).parent
-    top, *rest = module.split(".")
-    for folder in _top_folders(top):
-        candidate = folder.joinpath(*rest)
-        if candidate.is_dir():
-            return candidate
-    return None
+    folders: list[str] | None = None
+    parts = module.split(".")
+    for count, part in enumerate(parts, start=1):
+        folders = _folders(".".join(parts[:count]), part, folders)
+    return next((Path(folder) for folder in folders or () if Path(folder).is_dir()), None)
 
 
-def _top_folders(top: str) -> list[Path]:
-    """Return the folder(s) of a top-level package, asking every finder (editable installs too)."""
+def _folders(name: str, part: str, parents: list[str] | None) -> list[str]:
+    """Return the folder(s) of one part of a dotted name, given those of the part above it."""
     for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
         try:
-            spec = find(top, None) if find is not None else None
-        except (ImportError, ValueError, AttributeError):
-            spec = None
-        if spec is not None:
-            if spec.submodule_search_locations is not None:
-                return [Path(location) for location in spec.submodule_search_locations]
-            return [Path(spec.origin).parent] if spec.origin else []
-    return []
+            spec = finder.find_spec(name, parents)
+        except (ImportError, ValueError, AttributeError, KeyError):
+            continue  # a namespace package asks for its parent, which is not imported
+        if spec is not None and spec.submodule_search_locations is not None:
+            return list(spec.submodule_search_locations)
+        if spec is not None and spec.origin and spec.has_location:
+            return [str(Path(spec.origin).parent)]
+    return [str(Path(parent, part)) for parent in parents or ()]
 
 
 # -- entry points ----------------------------------------------------------------
@@ -258,18 +289,46 @@ def from_entry_points() -> tuple[tuple[Package, ...], tuple[Problem, ...]]:
     of that name only: neither is used, both are named.
     """
     found: dict[str, Package] = {}
-    problems: list[Problem] = []
     clashes: set[str] = set()
-    for entry in sorted(set(entry_points(group=GROUP)), key=lambda e: (e.name, e.value)):
+    entries, problems = _entry_points()
+    for entry in entries:
         try:
-            for package in _from_entry_point(entry):
+            for package in located(entry.name, entry.value, _origin(entry)):
                 other = found.setdefault(package.name, package)
                 if other.paths != package.paths:
                     clashes.add(package.name)
                     problems.append(_clash(other, package))
-        except (OSError, SyntaxError, ValueError, PackagePathError, RegistrationError) as error:
-            problems.append(Problem(entry.name, _entry_problem(entry, error)))
+        except PtahMigrateError as error:
+            problems.append(Problem(entry.name, _entry_problem(entry, error), error.hint))
     return tuple(p for p in found.values() if p.name not in clashes), tuple(problems)
+
+
+# What importlib.metadata raises for a damaged distribution; each Python has its own words.
+_MALFORMED = (OSError, TypeError, ValueError, AttributeError, KeyError)
+
+
+def _entry_points() -> tuple[list[EntryPoint], list[Problem]]:
+    """Return the entry points of our group, in a fixed order, each once."""
+    problems: list[Problem] = []
+    try:
+        found = set(entry_points(group=GROUP))
+    except _MALFORMED:
+        # One distribution with a malformed file breaks the list of all: one by one then.
+        found, problems = _entry_points_one_by_one()
+    return sorted(found, key=lambda entry: (entry.name, entry.value)), problems
+
+
+def _entry_points_one_by_one() -> tuple[set[EntryPoint], list[Problem]]:
+    found: set[EntryPoint] = set()
+    problems: list[Problem] = []
+    for distribution in distributions():
+        try:
+            found.update(distribution.entry_points.select(group=GROUP))
+        except _MALFORMED as error:
+            place = getattr(distribution, "_path", "an unknown distribution")
+            words = f"its entry points cannot be read: {type(error).__name__}: {error}"
+            problems.append(Problem(str(place), words, "reinstall that distribution"))
+    return found, problems
 
 
 def _clash(first: Package, second: Package) -> Problem:
@@ -280,19 +339,22 @@ def _clash(first: Package, second: Package) -> Problem:
     )
 
 
-def _entry_problem(entry: EntryPoint, error: Exception) -> str:
-    reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-    return f"entry point '{entry.name} = {entry.value}' of {_distribution(entry)}: {reason}"
+def _entry_problem(entry: EntryPoint, error: PtahMigrateError) -> str:
+    return f"entry point '{entry.name} = {entry.value}' of {_distribution(entry)}: {error.message}"
 
 
 def _distribution(entry: EntryPoint) -> str:
-    dist = entry.dist
-    return f"{dist.name} {dist.version}" if dist is not None else "an unknown distribution"
+    try:
+        dist = entry.dist
+        if dist is not None and dist.name:
+            return f"{dist.name} {dist.version}"
+    except _MALFORMED:  # no METADATA
+        pass
+    return "an unknown distribution"
 
 
-def _from_entry_point(entry: EntryPoint) -> tuple[Package, ...]:
-    origin = Origin(Source.ENTRY_POINT, detail=_distribution(entry))
-    return located(entry.name, entry.value, origin)
+def _origin(entry: EntryPoint) -> Origin:
+    return Origin(Source.ENTRY_POINT, detail=_distribution(entry))
 
 
 def located(name: str, value: str, origin: Origin) -> tuple[Package, ...]:
@@ -304,17 +366,16 @@ def located(name: str, value: str, origin: Origin) -> tuple[Package, ...]:
 
     Raises:
         PackagePathError: there is no such directory.
-        RegistrationError, SyntaxError, OSError: the stub cannot be read.
+        RegistrationError: the stub cannot be read, or says something impossible.
 
     """
     value = value.strip()
     spec = value if ":" in value else _spec_of_module(value)
     folder = _directory(name, spec)
     stub = folder / "__init__.py"
-    calls = list(_registrations(stub)) if stub.is_file() else []
     packages = [
-        make_package(*args, **kwargs, origin=replace(origin, file=str(stub), line=line))
-        for line, args, kwargs in calls
+        make_package(**said, origin=replace(origin, file=str(stub), line=line))
+        for line, said in (_registrations(stub) if stub.is_file() else ())
     ]
     return tuple(packages) or (make_package(name, spec, origin=replace(origin, file=str(folder))),)
 
@@ -324,24 +385,74 @@ def _spec_of_module(module: str) -> str:
     return f"{parent}:{last}" if parent else f"{module}:"
 
 
-def _registrations(stub: Path) -> Iterator[tuple[int, list[Any], dict[str, Any]]]:
-    """Yield the literal ``register_migration`` calls of a stub; calls with other arguments don't count."""
-    tree = ast.parse(stub.read_bytes(), str(stub))
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        called = node.func
-        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-        if name != "register_migration":
-            continue
+# Arguments of a registration, by what happens when a stub computes one of them:
+# it is left to the application, or nothing can be known of the package at all.
+_POSITIONAL = ("package", "path", "title")
+_LATER = frozenset({"title", "metadata", "naming_convention", "options", "attributes"})
+_NOW = frozenset({"package", "path", "force", "fresh", "branches", "recursive", "tables"})
+
+
+def _registrations(stub: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line and arguments of every ``register_migration`` call of a stub."""
+    calls = [
+        node
+        for node in ast.walk(_parsed(stub))
+        if isinstance(node, ast.Call) and _called(node.func) == "register_migration"
+    ]
+    for call in sorted(calls, key=lambda node: node.lineno):
+        said = _arguments(call, stub)
+        name, path = said.pop("package"), said.pop("path")
+        yield call.lineno, {"name": name, "path": _beside(stub, path), **said}
+
+
+def _beside(stub: Path, path: Any) -> Any:
+    """Return registered paths; a relative one is meant from the stub's folder, as Pyramid does."""
+    if isinstance(path, list | tuple):
+        return [_beside(stub, one) for one in path]
+    if isinstance(path, str) and path and ":" not in path:
+        return str(stub.parent / path)
+    return path
+
+
+def _parsed(stub: Path) -> ast.Module:
+    try:
+        return ast.parse(stub.read_bytes(), str(stub))
+    except SyntaxError as error:
+        problem = f"{stub}:{error.lineno}: syntax error: {error.msg}"
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        problem = f"{stub}: cannot be read: {error}"
+    raise RegistrationError(problem, hint="correct the file")
+
+
+def _called(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _arguments(call: ast.Call, stub: Path) -> dict[str, Any]:
+    given = dict(zip(_POSITIONAL, call.args, strict=False))
+    given.update({keyword.arg or "**": keyword.value for keyword in call.keywords})
+    unknown = sorted(given.keys() - _NOW - _LATER)
+    if unknown or len(call.args) > len(_POSITIONAL):
+        raise _stub_error(stub, call, f"takes no {', '.join(unknown) or 'fourth argument'}")
+    if missing := [name for name in ("package", "path") if name not in given]:
+        raise _stub_error(stub, call, f"needs a {' and a '.join(missing)}")
+    said: dict[str, Any] = {}
+    for name, value in given.items():
         try:
-            args = [ast.literal_eval(arg) for arg in node.args]
-            kwargs = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
-        except ValueError:
-            continue
-        known = make_package.__kwdefaults__ or {}
-        if args and all(key in known or key in ("name", "path", "title") for key in kwargs):
-            yield node.lineno, args, kwargs
+            said[name] = ast.literal_eval(value)
+        except ValueError as error:
+            if name in _NOW:
+                raise _stub_error(stub, call, f"needs a literal {name}") from error
+    return said
+
+
+def _stub_error(stub: Path, call: ast.Call, problem: str) -> RegistrationError:
+    return RegistrationError(
+        f"{stub}:{call.lineno}: register_migration {problem}",
+        hint="installed packages are read without running them: write constants here",
+    )
 
 
 # -- a project on disk, not installed ------------------------------------------------
@@ -350,10 +461,8 @@ def _registrations(stub: Path) -> Iterator[tuple[int, list[Any], dict[str, Any]]
 def project_root(directory: Path) -> Path | None:
     """Return the nearest folder, at or above ``directory``, that has a pyproject.toml."""
     directory = directory.absolute()
-    return next(
-        (folder for folder in (directory, *directory.parents) if (folder / "pyproject.toml").is_file()),
-        None,
-    )
+    folders = (directory, *directory.parents)
+    return next((folder for folder in folders if (folder / "pyproject.toml").is_file()), None)
 
 
 def read_project(root: Path) -> dict[str, Any]:
@@ -371,9 +480,11 @@ def read_project(root: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error}", hint="correct the file") from error
 
 
-def source_folder(root: Path) -> Path:
-    """Return the folder of a project that its packages are imported from."""
-    return root / "src" if (root / "src").is_dir() else root
+def source_folder(root: Path, module: str = "") -> Path:
+    """Return the folder of a project that its packages, or this one, are imported from."""
+    source = root / "src"
+    flat = module and (root / module).exists() and not (source / module).exists()
+    return source if source.is_dir() and not flat else root
 
 
 def from_project(directory: Path) -> tuple[Package, ...]:
@@ -391,18 +502,19 @@ def from_project(directory: Path) -> tuple[Package, ...]:
     root = project_root(directory)
     if root is None:
         return ()
-    table = _entries(read_project(root))
-    if not table:
-        return ()
-    sources = str(source_folder(root))
-    if sources not in sys.path:
-        sys.path.insert(0, sources)
-        PathFinder.invalidate_caches()
     origin = Origin(Source.PROJECT, detail=root.name)
-    found: list[Package] = []
-    for name, value in sorted(table.items()):
-        found.extend(located(str(name), str(value), origin))
-    return tuple(found)
+    found: dict[str, Package] = {}
+    for name, value in sorted(_entries(read_project(root)).items()):
+        _importable(source_folder(root, re.split("[.:]", str(value))[0]))
+        for package in located(str(name), str(value), origin):
+            found.setdefault(package.name, package)
+    return tuple(found.values())
+
+
+def _importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+        PathFinder.invalidate_caches()
 
 
 def _entries(project: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -60,10 +60,13 @@ class History:
     @cached_property
     def linear(self) -> bool:
         """Whether the history is one chain, from one base to one head."""
-        return all(
-            len(revision.down) <= 1 and not revision.depends_on and len(self.children[id_]) <= 1
-            for id_, revision in self.revisions.items()
-        ) and len(self.bases) <= 1
+        return (
+            all(
+                len(revision.down) <= 1 and not revision.depends_on and len(self.children[id_]) <= 1
+                for id_, revision in self.revisions.items()
+            )
+            and len(self.bases) <= 1
+        )
 
     @cached_property
     def tops(self) -> tuple[str, ...]:

@@ -3,8 +3,7 @@ Import one revision file under a name of its own.
 
 A module must stand in ``sys.modules`` before it is executed: dataclasses with
 postponed annotations look themselves up there (alembic#1419). The name is
-unique for package, file and content time, so that two packages may both have
-``001``, and an edited file is read anew.
+unique for package and file, so that two packages may both have ``001``.
 """
 
 from __future__ import annotations

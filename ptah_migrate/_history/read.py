@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
+import stat
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,12 +20,17 @@ from typing import Any
 
 from ptah_migrate._history import modules
 from ptah_migrate._history.graph import History
-from ptah_migrate.errors import DuplicateRevisionError, RevisionFileError
+from ptah_migrate.errors import DuplicateRevisionError, PackagePathError, RevisionFileError
 from ptah_migrate.model import Package, Requirement, Revision
 from ptah_migrate.registry import directories
 
 _BODY = re.compile(r"^(?:def|class|async[ \t]+def)\b|^@", re.MULTILINE)
-_FUNCTION = r"^(?:async[ \t]+)?def[ \t]+{0}\b|^{0}[ \t]*[:=]|^from\b.*\bimport\b(?:.*\b{0}\b|[ \t]*\*|[ \t]*\()"
+# Rather too wide than too narrow: who runs the file looks again, before anything is run.
+_FUNCTION = (
+    r"^[ \t]*(?:async[ \t]+)?def[ \t]+{0}\b"
+    r"|^[ \t]*(?:\w+[ \t]*,[ \t]*)*{0}\b[ \t]*(?:,.*)?[:=]"
+    r"|^[ \t]*(?:from\b.*\b)?import\b(?:.*\b{0}\b|[ \t]*\*|[ \t]*\()"
+)
 _UPGRADE = re.compile(_FUNCTION.format("upgrade"), re.MULTILINE)
 _DOWNGRADE = re.compile(_FUNCTION.format("downgrade"), re.MULTILINE)
 _CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
@@ -34,6 +41,10 @@ _NAMES = frozenset(
 )
 _UNKNOWN = object()
 
+# These mean something in a target, so a revision could not be named by them.
+_RESERVED = re.compile(r"base|heads?|[+-]\d+|.*@.*", re.DOTALL)
+LONGEST = 128  # what the version table holds
+
 
 def read(package: Package) -> History:
     """
@@ -43,15 +54,15 @@ def read(package: Package) -> History:
     alone: a file without a ``revision`` is not a revision file.
 
     Raises:
-        PackagePathError: a directory is missing.
+        PackagePathError: a directory is missing, or may not be read.
         RevisionFileError: a file cannot be read; file and line are named.
         DuplicateRevisionError: two files carry one id.
-        HistoryError: the files do not fit together.
+        UnknownRevisionError, CycleError, HistoryError: the files do not fit together.
 
     """
     folders = directories(package)
     revisions: dict[str, Revision] = {}
-    for path in _files(folders, recursive=package.recursive):
+    for path in _files(package, folders):
         found = parse(path, package.name)
         if found is None:
             continue
@@ -61,17 +72,34 @@ def read(package: Package) -> History:
     return History(package.name, revisions, folders, branches=package.branches)
 
 
-def _files(folders: Iterable[Path], *, recursive: bool) -> Iterator[Path]:
-    """Yield candidate files, sorted, each once."""
-    seen: set[Path] = set()
+def _files(package: Package, folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield candidate files in Alembic's order, each once."""
+
+    def fail(error: OSError) -> None:
+        where = str(error.filename or package.path)
+        raise PackagePathError(package.name, where, f"cannot be read: {error.strerror}") from error
+
+    seen: set[str] = set()
     for folder in folders:
-        for path in sorted(folder.rglob("*.py") if recursive else folder.glob("*.py")):
-            name = path.name
-            if name.startswith(("__init__", ".#")) or "__pycache__" in path.parts:
+        for root, below, names in os.walk(folder, onerror=fail):
+            below[:] = sorted(name for name in below if name != "__pycache__")
+            if not package.recursive:
+                below.clear()
+            real = os.path.realpath(root)
+            if real in seen:
                 continue
-            if path not in seen and path.is_file():
-                seen.add(path)
-                yield path
+            seen.add(real)
+            yield from (Path(root, name) for name in sorted(names) if _is_candidate(root, name))
+
+
+def _is_candidate(root: str, name: str) -> bool:
+    """Return whether it may be a revision file; a link to nowhere may: reading it says so."""
+    if not name.endswith(".py") or name.startswith(("__init__", ".#")):
+        return False
+    try:
+        return stat.S_ISREG(os.stat(os.path.join(root, name)).st_mode)  # noqa: PTH116, PTH118 - hot
+    except OSError:
+        return True
 
 
 def parse(path: Path, package: str) -> Revision | None:
@@ -94,13 +122,15 @@ def _text(path: Path, package: str) -> str:
     try:
         data = path.read_bytes()
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding).replace("\r\n", "\n")
+        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise RevisionFileError(package, str(path), f"cannot be read: {error.strerror}") from error
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+    except (SyntaxError, UnicodeError, LookupError) as error:
         raise RevisionFileError(package, str(path), f"is not Python text: {error}") from error
     if "\0" in text:
         raise RevisionFileError(package, str(path), "contains NUL bytes")
+    if not text.strip():
+        raise RevisionFileError(package, str(path), "is empty", hint="restore it, or delete it")
     return text
 
 
@@ -114,15 +144,34 @@ def _constants(text: str, path: Path, package: str) -> tuple[Mapping[str, Any] |
             return values, ast.get_docstring(tree) or ""
     tree = _parsed_or_fail(text, path, package)
     values = _literals(tree)
-    if "revision" not in values:
-        return None, ""
-    if not _settled(values):
+    if not _settled(values) and _UNKNOWN in values.values() and _claims(values):
         values = _executed(path, package)
+    if not _claims(values):
+        return None, ""
+    for name in ("revision", "down_revision"):
+        if name not in values:
+            raise RevisionFileError(package, str(path), f"has no {name}", hint=_MISSING[name])
     return values, ast.get_docstring(tree) or ""
 
 
+_MISSING = {
+    "revision": "give it an id: revision = '001'",
+    "down_revision": "name the revision before it, or write: down_revision = None",
+}
+
+
+def _claims(values: Mapping[str, Any]) -> bool:
+    """Return whether the file means to be a revision; helper modules have neither name."""
+    return "revision" in values or "down_revision" in values
+
+
 def _settled(values: Mapping[str, Any]) -> bool:
-    return "revision" in values and not any(value is _UNKNOWN for value in values.values())
+    """Return whether nothing has to be found out any more."""
+    return (
+        "revision" in values
+        and "down_revision" in values
+        and not any(value is _UNKNOWN for value in values.values())
+    )
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -155,18 +204,26 @@ def _literals(tree: ast.Module) -> dict[str, Any]:
 
 
 def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
-    """Yield the names that a statement binds, with the expression where there is one."""
-    if isinstance(node, ast.Assign):
-        for target in node.targets:
-            if isinstance(target, ast.Name):
-                yield target.id, node.value
-            elif isinstance(target, ast.Tuple | ast.List):
-                yield from ((n.id, None) for n in target.elts if isinstance(n, ast.Name))
+    """Yield the names that a statement binds, with the expression where that is plain."""
+    if isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets):
+        yield from ((t.id, node.value) for t in node.targets if isinstance(t, ast.Name))
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         if node.value is not None:
             yield node.target.id, node.value
-    elif isinstance(node, ast.ImportFrom):
-        yield from ((alias.asname or alias.name, None) for alias in node.names)
+    else:
+        yield from ((name, None) for name in _bound(node))
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a compound statement or an import binds in the module."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        return
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        yield node.id
+    elif isinstance(node, ast.ImportFrom | ast.Import):
+        yield from (alias.asname or alias.name for alias in node.names)
+    for child in ast.iter_child_nodes(node):
+        yield from _bound(child)
 
 
 def _value(node: ast.expr | None, known: Mapping[str, Any]) -> Any:
@@ -186,34 +243,52 @@ def _executed(path: Path, package: str) -> dict[str, Any]:
     return {name: getattr(module, name) for name in _NAMES if hasattr(module, name)}
 
 
-def _revision(
-    values: Mapping[str, Any], doc: str, text: str, path: Path, package: str
-) -> Revision:
+def _revision(values: Mapping[str, Any], doc: str, text: str, path: Path, package: str) -> Revision:
     def words(name: str) -> tuple[str, ...]:
         return _words(values.get(name), name, path, package)
 
-    identifier = values["revision"]
-    if not isinstance(identifier, str) or not identifier:
-        raise RevisionFileError(
-            package, str(path), f"revision is {identifier!r}, it must be a text that is not empty"
-        )
-    inside = tuple(word for word in words("depends_on") if ":" not in word)
-    outside = tuple(word for word in words("depends_on") if ":" in word)
+    inside, outside = _by_package(words("depends_on"), package)
+    near, far = _by_package(words("requires"), package)
     return Revision(
         package=package,
-        id=identifier,
+        id=_identifier(values["revision"], path, package),
         path=path,
         down=words("down_revision"),
-        depends_on=inside,
-        requires=tuple(
-            _requirement(word, path, package) for word in (*words("requires"), *outside)
-        ),
+        depends_on=tuple(dict.fromkeys((*inside, *near))),
+        requires=tuple(_requirement(word, path, package) for word in (*far, *outside)),
         run_before=tuple(_requirement(word, path, package) for word in words("run_before")),
         labels=words("branch_labels"),
         doc=doc.strip().partition("\n")[0].strip(),
         has_upgrade=_UPGRADE.search(text) is not None,
         has_downgrade=_DOWNGRADE.search(text) is not None,
     )
+
+
+def _identifier(value: Any, path: Path, package: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        problem = f"revision is {value!r}, it must be a text that is not empty"
+    elif _RESERVED.fullmatch(value):
+        problem = f"revision is {value!r}, which means something else in a target"
+    elif len(value) > LONGEST:
+        problem = f"revision has {len(value)} characters, at most {LONGEST} can be recorded"
+    else:
+        return value
+    raise RevisionFileError(package, str(path), problem)
+
+
+def _by_package(words: Iterable[str], package: str) -> tuple[list[str], list[str]]:
+    """Split names of revisions into ids of this package, and names of other packages' ones."""
+    inside: list[str] = []
+    outside: list[str] = []
+    for word in words:
+        name, colon, identifier = word.removeprefix("?").partition(":")
+        if not colon:
+            inside.append(word)
+        elif name == package and identifier:
+            inside.append(identifier)
+        else:
+            outside.append(word)
+    return inside, outside
 
 
 def _words(value: Any, name: str, path: Path, package: str) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, engine_from_config
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
@@ -66,11 +66,31 @@ def engine_for(url: URL | str) -> Engine:
     """
     parsed = parse(url)
     options = {} if _in_memory(parsed) else {"poolclass": NullPool}
-    try:
+    with _translated(parsed):
         return create_engine(parsed, hide_parameters=True, **options)
+
+
+def from_settings(settings: Mapping[str, Any]) -> Engine:
+    """
+    Return the engine of ``sqlalchemy.*`` settings, made as Pyramid applications make theirs.
+
+    Raises:
+        ConfigError, MissingExtraError: as for ``engine_for``.
+
+    """
+    parsed = parse(settings["sqlalchemy.url"])
+    with _translated(parsed):
+        return engine_from_config({**settings, "sqlalchemy.url": parsed}, "sqlalchemy.")
+
+
+@contextmanager
+def _translated(url: URL) -> Iterator[None]:
+    """Say in our words why an engine cannot be made."""
+    try:
+        yield
     except NoSuchModuleError as error:
         raise ConfigError(
-            f"SQLAlchemy knows no database '{parsed.drivername}'",
+            f"SQLAlchemy knows no database '{url.drivername}'",
             hint="sqlite, postgresql+psycopg, mysql+pymysql, or install the dialect",
         ) from error
     except ModuleNotFoundError as error:
@@ -78,11 +98,11 @@ def engine_for(url: URL | str) -> Engine:
         if name in _DRIVERS:
             raise MissingExtraError(*_DRIVERS[name]) from error
         raise ConfigError(
-            f"the driver of '{parsed.drivername}' is not installed: {error}",
+            f"the driver of '{url.drivername}' is not installed: {error}",
             hint=f"pip install {name}" if name else "",
         ) from error
-    except ArgumentError as error:
-        raise ConfigError(f"the database URL cannot be used: {error}") from error
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(f"the database settings cannot be used: {error}") from error
 
 
 def _in_memory(url: URL) -> bool:

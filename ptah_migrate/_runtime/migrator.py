@@ -8,8 +8,9 @@ others take the lock first, and read the state of the database under it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -48,6 +49,7 @@ class Migrator:
         x_arguments: what revisions read by ``context.get_x_argument()``.
         attributes: what revisions find in ``context.config.attributes``.
         seed_policy: ``verify``, or ``trust`` to seed tables that differ (2012).
+        skip_tables: tables of the models that are never created or compared.
         progress: called with each finished item.
 
     A target is ``package``, or ``package:`` and a revision, ``head``, ``heads``,
@@ -64,6 +66,7 @@ class Migrator:
         x_arguments: Sequence[str] = (),
         attributes: Mapping[str, Any] | None = None,
         seed_policy: str = "verify",
+        skip_tables: Collection[str] = (),
         progress: Progress | None = None,
     ) -> None:
         if seed_policy not in SEED_POLICIES:
@@ -71,7 +74,7 @@ class Migrator:
                 f"seed policy {seed_policy!r} is not known", hint=f"one of {SEED_POLICIES}"
             )
         self.bind = engine_for(bind) if isinstance(bind, str | URL) else bind
-        self.registry = registry
+        self.registry = _without(registry, skip_tables)
         self.lock_timeout = lock_timeout
         self.trust = seed_policy == "trust"
         self.progress = progress
@@ -112,6 +115,11 @@ class Migrator:
         """Return the rows of every package in the database, registered or not."""
         with self._connected() as connection:
             return self.versions.read(connection)
+
+    def initialised(self) -> bool:
+        """Return whether the database has a version table."""
+        with self._connected() as connection:
+            return self.versions.exists(connection)
 
     def status(self) -> tuple[PackageStatus, ...]:
         """Return every package as the database and the code see it, sorted by name."""
@@ -493,6 +501,18 @@ def pending_line(status: PackageStatus) -> str:
         return f"{status.package}: {status.problem}"
     present = ", ".join(status.rows) or "None"
     return f"{status.package} is at {present}, head is {', '.join(status.heads) or 'None'}"
+
+
+def _without(registry: Registry, tables: Collection[str]) -> Registry:
+    """Return a registry whose packages do not own these tables."""
+    if not tables:
+        return registry
+    skipped = frozenset(tables)
+    return Registry(
+        (replace(package, skip_tables=skipped) for package in registry),
+        available=registry.available.values(),
+        problems=registry.problems,
+    )
 
 
 def _how(entry: Entry | None) -> str:

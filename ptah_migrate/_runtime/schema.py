@@ -63,7 +63,7 @@ def own_tables(package: Package) -> tuple[Table, ...]:
 
 
 def _owned(table: Table, package: Package) -> bool:
-    if table.name in (versions.TABLE, journal.TABLE):
+    if table.name in (versions.TABLE, journal.TABLE) or table.key in package.skip_tables:
         return False
     if package.tables is not None:
         return table.key in package.tables

@@ -77,6 +77,12 @@ class Versions:
         connection.rollback()
         return {package: tuple(sorted(ids)) for package, ids in found.items()}
 
+    def exists(self, connection: Connection) -> bool:
+        """Return whether the table is there; ends the transaction."""
+        found = inspect(connection).has_table(TABLE, schema=self.schema)
+        connection.rollback()
+        return found
+
     def ensure(self, connection: Connection) -> None:
         """Create the table where it is missing."""
         connection.execute(CreateTable(self.table, if_not_exists=True))

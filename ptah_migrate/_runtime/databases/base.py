@@ -1,4 +1,4 @@
-"""What the runner asks of a database; each module beside this one answers where databases differ."""
+"""What the runner asks of a database; the modules beside this one answer where they differ."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import hashlib
 import logging
 import os
 import random
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from ptah_migrate.errors import LockError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 logger = logging.getLogger("ptah_migrate.lock")
 
 _HELD = threading.local()
+_VERB = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(\w*)", re.DOTALL)
+_READING = ("SELECT", "SHOW", "PRAGMA", "EXPLAIN", "BEGIN", "START", "SAVEPOINT", "RELEASE")
+_ENDING = ("COMMIT", "END")
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
@@ -37,17 +43,28 @@ class Database:
         self.schema = schema
 
     @contextmanager
-    def session(self, connection: Connection) -> Iterator[None]:
+    def session(self, connection: Connection) -> Iterator[None]:  # noqa: ARG002
         """Set the connection up for a run, and put back what was changed."""
         yield
 
     @contextmanager
-    def step(self, connection: Connection, *, transactional: bool = True) -> Iterator[None]:
+    def step(self, connection: Connection, *, transactional: bool = True) -> Iterator[None]:  # noqa: ARG002
         """Surround one step, outside its transaction, which its package may not want."""
         yield
 
+    def resume(self, connection: Connection) -> None:
+        """Be in a transaction again, where a step has ended it without SQLAlchemy's knowledge."""
+
     def before_commit(self, connection: Connection) -> None:
         """Check what must hold at the end of a step, inside its transaction."""
+
+    def commits_before(self, statement: str) -> bool:  # noqa: ARG002
+        """Return whether to execute this statement commits what was done before it."""
+        return False
+
+    def commits(self, connection: Connection, statement: str) -> bool:  # noqa: ARG002
+        """Return whether this statement, now executed, and all before it can't be rolled back."""
+        return verb(statement) in _ENDING
 
     @contextmanager
     def locked(self, connection: Connection, timeout: float) -> Iterator[None]:
@@ -59,8 +76,8 @@ class Database:
                 very thread does, which would wait for itself.
 
         """
-        key = self.lock_key(connection)
-        mine: set[bytes] = _HELD.__dict__.setdefault("keys", set())
+        key = self.identity(connection)
+        mine: set[str] = _HELD.__dict__.setdefault("keys", set())
         if key in mine:
             raise LockError(0.0, "this process, in a step that is running now")
         self.acquire(connection, timeout)
@@ -87,15 +104,28 @@ class Database:
         """Return whether the lock is still ours; sends at most one statement."""
         return not connection.invalidated
 
-    def lock_key(self, connection: Connection) -> bytes:
-        """Return a digest that is equal for every runner that must wait for another."""
-        name = connection.engine.url.database or ""
-        return hashlib.sha256(f"ptah-migrate\0{name}\0{self.schema or ''}".encode()).digest()
+    def identity(self, connection: Connection) -> str:
+        """Return the database and schema as this process knows them, without a password."""
+        url = connection.engine.url
+        return f"{url.host}:{url.port}/{url.database} {self.schema or ''}"
+
+    def digest(self, database: str) -> bytes:
+        """Return what is equal for all runners that must wait for one another, as bytes."""
+        return hashlib.sha256(f"ptah-migrate\0{database}\0{self.schema or ''}".encode()).digest()
 
 
-def poll(
-    attempt: Callable[[], bool], holder: Callable[[], str], timeout: float
-) -> None:
+def verb(statement: str) -> str:
+    """Return the first word of a statement, in capitals."""
+    found = _VERB.match(statement)
+    return found.group(1).upper() if found is not None else ""
+
+
+def changes(statement: str) -> bool:
+    """Return whether a statement is one of those that people mean by "it did something"."""
+    return verb(statement) not in (*_READING, *_ENDING)
+
+
+def poll(attempt: Callable[[], bool], holder: Callable[[], str], timeout: float) -> None:
     """
     Call ``attempt`` until it succeeds, with growing, jittered pauses.
 
@@ -112,7 +142,8 @@ def poll(
         if not told and waited > 1:
             told = True
             logger.info("waiting for the migration lock%s", _by(holder()))
-        time.sleep(min(pause * random.uniform(0.5, 1.5), max(timeout - waited, 0.001)))  # noqa: S311 - jitter
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
+        time.sleep(min(pause * jitter, max(timeout - waited, 0.001)))
         pause = min(pause * 2, LONGEST_PAUSE)
 
 

@@ -6,10 +6,18 @@ DDL commits implicitly here: a step that fails half-way cannot be undone.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._runtime.databases.base import Database, poll
+from ptah_migrate._runtime.databases.base import Database, poll, verb
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _GET = text("SELECT GET_LOCK(:name, 0)")
 _RELEASE = text("SELECT RELEASE_LOCK(:name)")
@@ -19,11 +27,49 @@ _HOLDER = text(
     "WHERE p.id = IS_USED_LOCK(:name)"
 )
 
+# What leaves the transaction open; everything else commits before and after itself.
+_WITHIN = frozenset(
+    "SELECT INSERT UPDATE DELETE REPLACE WITH VALUES SHOW SET DO CALL EXPLAIN DESCRIBE DESC USE "
+    "SAVEPOINT RELEASE ROLLBACK HANDLER LOAD PREPARE EXECUTE DEALLOCATE KILL".split()
+)
+_TEMPORARY = re.compile(r"\s*(?:CREATE(?:\s+OR\s+REPLACE)?|DROP)\s+TEMPORARY\b", re.IGNORECASE)
+
+# A server that closes idle sessions early would give the lock away during a long computation.
+_WAIT = 28_800
+
 
 class MySQL(Database):
     """Implicit commits, GET_LOCK."""
 
     transactional_ddl = False
+
+    def __init__(self, *, schema: str | None = None) -> None:
+        super().__init__(schema=schema)
+        self._lock_name: str | None = None
+
+    @contextmanager
+    def session(self, connection: Connection) -> Iterator[None]:
+        """Keep the server from closing the session while a step computes."""
+        before = connection.exec_driver_sql("SELECT @@SESSION.wait_timeout").scalar()
+        changed = before is not None and int(before) < _WAIT
+        if changed:
+            connection.exec_driver_sql(f"SET SESSION wait_timeout = {_WAIT}")
+        connection.rollback()
+        try:
+            yield
+        finally:
+            if changed and not connection.invalidated and not connection.closed:
+                connection.rollback()
+                connection.exec_driver_sql(f"SET SESSION wait_timeout = {before}")
+                connection.rollback()
+
+    def commits_before(self, statement: str) -> bool:
+        """DDL commits first, even when it fails then."""
+        return verb(statement) not in _WITHIN and not _TEMPORARY.match(statement)
+
+    def commits(self, connection: Connection, statement: str) -> bool:  # noqa: ARG002
+        """DDL commits itself, and so do COMMIT and its relatives."""
+        return self.commits_before(statement)
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Poll ``GET_LOCK``: its own wait would hide who holds it, and since when."""
@@ -54,7 +100,10 @@ class MySQL(Database):
 
     def _name(self, connection: Connection) -> dict[str, str]:
         # MySQL allows 64 characters, MariaDB 192; the lock is of the whole server.
-        return {"name": "ptah-migrate-" + self.lock_key(connection).hex()[:32]}
+        if self._lock_name is None:
+            database = connection.exec_driver_sql("SELECT DATABASE()").scalar()
+            self._lock_name = f"ptah-migrate-{self.digest(str(database)).hex()[:32]}"
+        return {"name": self._lock_name}
 
     def _holder(self, connection: Connection) -> str:
         row = connection.execute(_HOLDER, self._name(connection)).first()

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Connection, bindparam, text
+from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._runtime.databases.base import Database, poll, whoami
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _TRY = text("SELECT pg_try_advisory_lock(:key)").bindparams(bindparam("key", type_=BigInteger))
 _UNLOCK = text("SELECT pg_advisory_unlock(:key)").bindparams(bindparam("key", type_=BigInteger))
@@ -29,13 +33,17 @@ _HOLDER = text(
     "date_trunc('second', a.backend_start)" + _LOCKS
 )
 _MINE = text("SELECT count(*)" + _LOCKS + " AND l.pid = pg_backend_pid()")
+_CURRENT = text("SELECT current_setting(:name, true)")
+_SET = text("SELECT set_config(:name, :value, false)")
 
 # A runner that is killed in the middle of a long statement frees the lock when
-# the server notices; by default only at the end of the statement.
+# the server notices; by default only at the end of the statement. And a step
+# that computes for long must not lose its session, and the lock with it.
 _SETTINGS = (
     ("application_name", None),
     ("client_connection_check_interval", "2s"),
     ("idle_session_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
 )
 
 
@@ -45,23 +53,36 @@ class PostgreSQL(Database):
     @contextmanager
     def session(self, connection: Connection) -> Iterator[None]:
         """Name the session after the process; settings an old server lacks are left out."""
-        for name, value in _SETTINGS:
-            try:
-                connection.execute(
-                    text("SELECT set_config(:name, :value, false)"),
-                    {"name": name, "value": value or whoami()[:63]},
-                )
-                connection.commit()
-            except DBAPIError:
+        before = {
+            name: self._set(connection, name, value or whoami()[:63]) for name, value in _SETTINGS
+        }
+        try:
+            yield
+        finally:
+            if not connection.invalidated and not connection.closed:
                 connection.rollback()
-        yield
+                for name, value in before.items():
+                    if value is not None:
+                        self._set(connection, name, value)
+
+    def _set(self, connection: Connection, name: str, value: str) -> str | None:
+        """Change a setting and return what it was; None where the server has no such setting."""
+        try:
+            before: str | None = connection.execute(_CURRENT, {"name": name}).scalar()
+            if before is not None and before != value:
+                connection.execute(_SET, {"name": name, "value": value})
+            connection.commit()
+        except DBAPIError:
+            connection.rollback()
+            return None
+        return before
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
-        key = self._key(connection)
+        key = {"key": int.from_bytes(self._key[:8], "big", signed=True)}
 
         def attempt() -> bool:
-            taken = bool(connection.execute(_TRY, {"key": key}).scalar())
+            taken = bool(connection.execute(_TRY, key).scalar())
             connection.commit()
             return taken
 
@@ -73,7 +94,7 @@ class PostgreSQL(Database):
             return
         try:
             connection.rollback()
-            connection.execute(_UNLOCK, {"key": self._key(connection)})
+            connection.execute(_UNLOCK, {"key": int.from_bytes(self._key[:8], "big", signed=True)})
             connection.commit()
         except DBAPIError:
             connection.invalidate()
@@ -82,20 +103,22 @@ class PostgreSQL(Database):
         """Ask the server whether this very session has the lock."""
         if connection.invalidated:
             return False
-        return bool(connection.execute(_MINE, self._halves(connection)).scalar())
+        return bool(connection.execute(_MINE, self._halves).scalar())
 
-    def _key(self, connection: Connection) -> int:
-        return int.from_bytes(self.lock_key(connection)[:8], "big", signed=True)
+    @property
+    def _key(self) -> bytes:
+        # PostgreSQL itself keeps the advisory locks of its databases apart.
+        return self.digest("")
 
-    def _halves(self, connection: Connection) -> dict[str, int]:
-        digest = self.lock_key(connection)
+    @property
+    def _halves(self) -> dict[str, int]:
         return {
-            "high": int.from_bytes(digest[:4], "big"),
-            "low": int.from_bytes(digest[4:8], "big"),
+            "high": int.from_bytes(self._key[:4], "big"),
+            "low": int.from_bytes(self._key[4:8], "big"),
         }
 
     def _holder(self, connection: Connection) -> str:
-        row = connection.execute(_HOLDER, self._halves(connection)).first()
+        row = connection.execute(_HOLDER, self._halves).first()
         connection.commit()
         if row is None:
             return ""

@@ -1,0 +1,90 @@
+"""
+Remember what was generated: the state file of a project.
+
+It holds the template, its version, the answers and a hash of each file as
+generated, so that a later run can tell an author's change from ours. No path of
+the machine, no time, no person; the same run writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptah_migrate._authoring.files import read
+from ptah_migrate.errors import AuthoringError
+
+NAME = ".ptah-migrate.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    What was generated for one package.
+
+    ``files`` maps a path below the project to the sha256 of its generated
+    bytes; ``edits`` maps the path of an author's file to the text put into it.
+    """
+
+    template: str
+    version: int
+    answers: Mapping[str, str | bool] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    edits: Mapping[str, str] = field(default_factory=dict)
+
+
+def digest(content: bytes) -> str:
+    """Return the hash by which a file is recognised."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def load(root: Path) -> dict[str, Record]:
+    """
+    Return what was generated in a project, by package; empty without a state file.
+
+    Raises:
+        AuthoringError: the state file cannot be read.
+
+    """
+    path = root / NAME
+    source = read(path)
+    if source is None:
+        return {}
+    try:
+        document = json.loads(source)
+        if document["format"] != _FORMAT:
+            raise AuthoringError(
+                f"'{path}' was written by another version of ptah-migrate",
+                hint="update ptah-migrate, or remove the file to begin again",
+            )
+        return {str(name): _record(value) for name, value in document["packages"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise AuthoringError(
+            f"'{path}' is not a state file of ptah-migrate",
+            hint="restore it from version control, or remove it to begin again",
+        ) from error
+
+
+def _record(value: Any) -> Record:
+    record = Record(**value)
+    texts = (record.template, *record.files.values(), *record.edits.values())
+    if not all(isinstance(text, str) for text in texts) or not isinstance(record.version, int):
+        raise ValueError(value)
+    if not all(isinstance(answer, str | bool) for answer in record.answers.values()):
+        raise ValueError(record.answers)
+    return record
+
+
+def dump(records: Mapping[str, Record]) -> bytes:
+    """Return the state file's bytes."""
+    document = {
+        "format": _FORMAT,
+        "packages": {name: asdict(record) for name, record in records.items()},
+    }
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    return f"{text}\n".encode()

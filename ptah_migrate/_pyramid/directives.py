@@ -1,0 +1,154 @@
+"""``config.include('ptah_migrate')`` and its four directives."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ptah_migrate._pyramid import startup
+from ptah_migrate._pyramid.state import MODES, of
+from ptah_migrate.errors import RegistrationError
+from ptah_migrate.model import Origin, PopulateStep, Source
+from ptah_migrate.registry import make_package
+
+# After everything else: an application's own actions use small orders.
+LATE = 1_000_000
+
+
+def includeme(config: Any) -> None:
+    """
+    Add the directives, and the subscriber that ends the start-up.
+
+    Include it early: other packages' ``ApplicationCreated`` subscribers then
+    come after it.
+    """
+    from pyramid.events import ApplicationCreated
+
+    config.add_directive("register_migration", register_migration)
+    config.add_directive("ptah_migrate", ptah_migrate)
+    config.add_directive("ptah_populate", ptah_populate)
+    config.add_directive("ptah_populate_step", ptah_populate_step)
+    config.add_subscriber(startup.at_created, ApplicationCreated)
+
+
+def register_migration(
+    config: Any, package: str, path: str | Sequence[str], title: str = "", **options: Any
+) -> None:
+    """
+    Register a package's migrations with the application.
+
+    Takes effect at commit; two registrations of one package from two places
+    conflict, an application's overrides an included one's. ``options`` are
+    those of ``ptah_migrate.registry.make_package``.
+
+    Raises:
+        RegistrationError: a name, a path or an option is impossible.
+
+    """
+    info = config.action_info
+    source = Source.PLUGIN if config.includepath else Source.APPLICATION
+    try:
+        found = make_package(
+            package,
+            _absolute(config, path),
+            title,
+            origin=Origin(source, str(info.file or ""), int(info.line or 0)),
+            **options,
+        )
+    except TypeError as error:
+        raise RegistrationError(f"package '{package}': {error}") from error
+    if not _first_time(config, ("ptah_migrate", found.name)):
+        return
+
+    def register() -> None:
+        of(config.registry).packages[found.name] = found
+
+    shown = config.introspectable("database migrations", found.name, found.name, "migration")
+    shown.update(title=found.title, paths=found.paths, force=found.force, fresh=found.fresh)
+    config.action(("ptah_migrate", found.name), register, introspectables=(shown,))
+
+
+def ptah_migrate(
+    config: Any, mode: str | None = None, *, global_config: Mapping[str, Any] | None = None
+) -> None:
+    """
+    Bring the database up to date, or look at it, when the application starts.
+
+    Args:
+        mode: ``upgrade`` (the default), ``check`` (refuse to start when
+            something is pending), ``warn``, or ``off``. Without it the
+            environment's PTAH_MIGRATE_ON_START and the setting
+            ``ptah_migrate.on_start`` decide.
+        global_config: what ``main()`` got; tells which tool loads the application.
+
+    May be called several times; the first explicit mode counts. Only servers
+    upgrade: p-scripts and ``paster.bootstrap`` leave the database alone.
+
+    Raises:
+        RegistrationError: the mode is not known.
+
+    """
+    if mode is not None and mode not in MODES:
+        raise RegistrationError(
+            f"'{mode}' is no start-up mode", hint=f"one of {', '.join(MODES)}"
+        )
+    state = of(config.registry)
+    if state.mode in (None, "default"):
+        state.mode = mode or "default"
+    if global_config is not None:
+        state.script = global_config.get("__script__") or state.script
+    config.action(None, startup.at_commit, (config.registry,), order=LATE + 1)
+
+
+def ptah_populate(config: Any) -> None:
+    """Run the active populate steps once when the application starts, before an upgrade."""
+    of(config.registry).populate = True
+    config.action(None, startup.at_commit, (config.registry,), order=LATE)
+
+
+def ptah_populate_step(
+    config: Any,
+    name: str,
+    factory: Callable[[Any], Any] | None = None,
+    title: str = "",
+    active: bool = True,  # noqa: FBT001, FBT002 - the signature of 2012
+    requires: Sequence[str] = (),
+) -> None:
+    """
+    Register a populate step; two of one name conflict at commit.
+
+    ``factory`` is called with the application's registry, after the steps that
+    ``requires`` names.
+    """
+    resolved = config.maybe_dotted(factory)
+    if not callable(resolved):
+        raise RegistrationError(f"populate step '{name}' has no factory to call")
+    wanted = (requires,) if isinstance(requires, str) else tuple(requires)
+    if not _first_time(config, ("ptah_migrate.populate", name)):
+        return
+    step = PopulateStep(name, resolved, title, bool(active), wanted)
+
+    def register() -> None:
+        of(config.registry).steps[name] = step
+
+    shown = config.introspectable("populate steps", name, name, "populate step")
+    shown.update(title=title, active=step.active, requires=wanted, factory=resolved)
+    config.action(("ptah_migrate.populate", name), register, introspectables=(shown,))
+
+
+def _first_time(config: Any, discriminator: tuple[str, str]) -> bool:
+    """Return False for a line that was reached before, by another scan or include."""
+    info = config.action_info
+    return bool(config.action_state.processSpec((*discriminator, info.file, info.line)))
+
+
+def _absolute(config: Any, path: str | Sequence[str]) -> tuple[str, ...]:
+    """Return asset specs as they are, and relative paths as those of the caller's package."""
+    paths = (path,) if isinstance(path, str) else tuple(path)
+    return tuple(
+        spec
+        if not spec or ":" in spec or os.path.isabs(spec) or config.package is None
+        else f"{config.package_name}:{spec}"
+        for spec in paths
+    )

@@ -1,0 +1,58 @@
+"""Populate steps: chosen, put in order, run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from graphlib import CycleError as GraphCycle
+from graphlib import TopologicalSorter
+from typing import Any
+
+from ptah_migrate.errors import CycleError, UnknownStepError
+from ptah_migrate.model import POPULATE_DB_SCHEMA, PopulateStep
+
+
+def choose(
+    steps: Mapping[str, PopulateStep], names: Sequence[str] = (), *, every: bool = False
+) -> tuple[PopulateStep, ...]:
+    """
+    Return steps in the order to run them, each once, a required one before its user.
+
+    Args:
+        steps: the registered steps by name.
+        names: exactly these, active or not, and what they require.
+        every: all steps; without names only the active ones.
+
+    Raises:
+        UnknownStepError: a step is named, or required, that is not registered.
+        CycleError: steps require one another.
+
+    """
+    wanted = list(names) or sorted(n for n, step in steps.items() if every or step.active)
+    graph: dict[str, tuple[str, ...]] = {}
+    while wanted:
+        name = wanted.pop(0)
+        if name not in steps:
+            raise UnknownStepError(name, steps)
+        if name not in graph:
+            graph[name] = steps[name].requires
+            wanted.extend(steps[name].requires)
+    return tuple(steps[name] for name in _sorted(graph))
+
+
+def _sorted(graph: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    sorter = TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except GraphCycle as error:
+        raise CycleError(list(reversed(error.args[1][1:]))) from error
+    found: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=lambda name: (name != POPULATE_DB_SCHEMA, name))
+        found.extend(ready)
+        sorter.done(*ready)
+    return found
+
+
+def schema_step(create: Callable[[Any], Any]) -> PopulateStep:
+    """Return our own step, which creates missing tables and seeds."""
+    return PopulateStep(POPULATE_DB_SCHEMA, create, "Create the tables and record their versions")
