@@ -7,7 +7,7 @@ Give a package its migrations, or make a project that has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,11 +67,8 @@ def plan_init(directory: Path, *, name: str | None = None, title: str | None = N
         path: _compared(found.root, path, content, old.files.get(path) if old else None)
         for path, content in skeleton.render(answers).items()
     }
-    inserted = (
-        _Insertions()
-        if answers["new"]
-        else _insertions(found, registered=bool(answers["registered"]))
-    )
+    wishes = () if answers["new"] else _wishes(found, registered=bool(answers["registered"]))
+    inserted = _insertions(found.root, wishes)
     record = _record(answers, generated, inserted, old)
     return InitPlan(
         found.name,
@@ -165,42 +162,47 @@ class _Insertions:
     todo: tuple[str, ...] = ()
 
 
-def _insertions(found: project.Found, *, registered: bool) -> _Insertions:
-    """Return the line in ``includeme`` (unless registered otherwise) and the entry point."""
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """An insertion into one of the author's files, and what to tell if it cannot be made."""
+
+    file: str
+    edit: Callable[[bytes], edits.Edit]
+    paste: str
+
+
+def _wishes(found: project.Found, *, registered: bool) -> Iterator[_Wish]:
+    """Yield the line in ``includeme`` (unless registered otherwise) and the entry point."""
     module = f"{found.name}.migrations"
-    wanted: list[tuple[str, Callable[[bytes], edits.Edit], str]] = [
-        (
-            "pyproject.toml",
-            lambda source: edits.entry_point(source, found.name, module),
-            "the package is found by this entry point:\n" + edits.entry_lines(found.name, module),
-        )
-    ]
     if not registered:
-        init = files.relative(found.root, found.folder / "__init__.py")
-        line = f'config.include("{_INCLUDE}")'
-        wanted.insert(
-            0,
-            (
-                init,
-                lambda source: edits.include(source, found.name, _INCLUDE),
-                f"a Pyramid application needs in its includeme(config):\n{line}",
-            ),
+        yield _Wish(
+            files.relative(found.root, found.folder / "__init__.py"),
+            lambda source: edits.include(source, found.name, _INCLUDE),
+            f'a Pyramid application needs in its includeme(config):\nconfig.include("{_INCLUDE}")',
         )
+    yield _Wish(
+        "pyproject.toml",
+        lambda source: edits.entry_point(source, found.name, module),
+        "the package is found by this entry point:\n" + edits.entry_lines(found.name, module),
+    )
+
+
+def _insertions(root: Path, wishes: Iterable[_Wish]) -> _Insertions:
     changes: list[FileChange] = []
     texts: dict[str, str] = {}
     todo: list[str] = []
-    for name, edit, paste in wanted:
-        path = files.inside(found.root, found.root / name)
+    for wish in wishes:
+        path = files.inside(root, root / wish.file)
         before = files.read(path)
         if before is None:
-            todo.append(f"{name}: there is none; {paste}")
+            todo.append(f"{wish.file}: there is none; {wish.paste}")
             continue
-        result = edit(before)
-        changes.append(_inserted(path, before, result))
-        if result.added:
-            texts[name] = result.added
-        if result.refused:
-            todo.append(f"{name}: {result.refused}; {paste}")
+        edit = wish.edit(before)
+        changes.append(_inserted(path, before, edit))
+        if edit.added:
+            texts[wish.file] = edit.added
+        if edit.refused:
+            todo.append(f"{wish.file}: {edit.refused}; {wish.paste}")
     return _Insertions(tuple(changes), texts, tuple(todo))
 
 
@@ -245,4 +247,4 @@ def _state_change(root: Path, records: Mapping[str, state.Record]) -> FileChange
     content, there = state.dump(records), files.read(path)
     if there is None:
         return FileChange("create", path, content)
-    return FileChange("identical" if there == content else "edit", path, content, there)
+    return FileChange("identical" if _lf(there) == content else "edit", path, content, there)

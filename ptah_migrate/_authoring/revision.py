@@ -182,6 +182,7 @@ def _write(
     values: RevisionValues,
     directory: Path | None,
 ) -> NewRevision:
+    _refuse_half_characters(values.message)
     folder = _folder(package, directory)
     stems = _stems(folder)
     revision_id = _new_id(package, history, given, stems, folder)
@@ -200,6 +201,17 @@ def _write(
     except OSError as error:
         raise files.cannot("write", error, path) from error
     return NewRevision(revision_id, path, values.down)
+
+
+def _refuse_half_characters(message: str) -> None:
+    """Refuse what is left of bytes that are no text: Python 3.13 compiles no docstring with it."""
+    try:
+        message.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the message {shown(message)} has half a character at {error.start + 1}",
+            hint="type it again, or correct the encoding of the terminal",
+        ) from error
 
 
 def _folder(package: Package, directory: Path | None) -> Path:

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from ptah_migrate._authoring import templates
 from ptah_migrate.errors import AuthoringError, MissingExtraError
@@ -74,20 +73,10 @@ def _copier() -> ModuleType:
     return copier
 
 
-def _settings(copier: ModuleType) -> Any:
-    """Return empty user settings, so that a person's own do not change our files."""
-    found = vars(copier).get("Settings")
-    if found is None:  # copier before 9.14
-        from importlib import import_module
-
-        found = import_module("copier.settings").Settings
-    return found()
-
-
 def _run(
     copier: ModuleType, template: Path, folder: Path, answers: Mapping[str, str | bool]
 ) -> None:
-    from copier.errors import CopierError
+    from copier.errors import CopierError, UnsupportedVersionError
     from jinja2 import TemplateError
 
     try:
@@ -96,15 +85,19 @@ def _run(
             folder,
             data=dict(answers),
             answers_file=_ANSWERS,
-            settings=_settings(copier),
+            settings=copier.Settings(),  # empty: a person's own would change our files
             defaults=True,
             overwrite=True,
             quiet=True,
             unsafe=False,
         )
     except (CopierError, TemplateError, ValueError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise AuthoringError(f"the package template cannot be rendered: {reason}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        old = isinstance(error, UnsupportedVersionError)
+        raise AuthoringError(
+            f"the package template cannot be rendered: {reason}",
+            hint="pip install --upgrade 'ptah-migrate[scaffold]'" if old else "",
+        ) from error
 
 
 def _read(folder: Path) -> Iterator[tuple[str, bytes]]:
