@@ -1,0 +1,1 @@
+"""The tests of ptah-migrate; `helpers` and `conftest` are what they share."""

@@ -1,0 +1,1 @@
+"""Tests through the Python API, on SQLite, PostgreSQL and MariaDB."""
