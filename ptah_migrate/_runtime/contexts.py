@@ -13,15 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
-from sqlalchemy.engine import URL
+from sqlalchemy import MetaData
 
 from ptah_migrate import dotted
 from ptah_migrate._history import History
@@ -29,6 +27,39 @@ from ptah_migrate._history import modules as history_modules
 from ptah_migrate._runtime import proxies, schema, versions
 from ptah_migrate.errors import ConfigError, RevisionFileError
 from ptah_migrate.model import Direction, Package, Revision
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import URL
+
+# Options whose values are functions: registered as dotted names where text is all one can say.
+_HOOKS = frozenset(
+    {
+        "compare_server_default",
+        "compare_type",
+        "include_name",
+        "include_object",
+        "on_version_apply",
+        "process_revision_directives",
+        "render_item",
+    }
+)
+# What is ours to say: the place that the steps run on, and where they are recorded.
+_OURS = frozenset(
+    {
+        "as_sql",
+        "connection",
+        "dialect_name",
+        "dialect_opts",
+        "output_buffer",
+        "transaction_per_migration",
+        "url",
+        "version_table",
+        "version_table_pk",
+        "version_table_schema",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +76,9 @@ class PackageContext:
     """
     The Alembic contexts of one package on one connection, or on one script.
 
-    ``options`` are the registered ones; ``transactional`` says whether the
-    package wants its steps in a transaction (``transactional_ddl`` there).
+    ``options`` are the registered ones, but for those that are ours to say;
+    ``transactional`` says whether the package wants its steps in a transaction
+    (``transactional_ddl`` there).
     """
 
     def __init__(
@@ -121,11 +153,16 @@ def _options(package: Package) -> dict[str, Any]:
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(f"the options of package '{package.name}' are not a mapping")
     return {
-        key: dotted.resolve(value, f"option '{key}' of package '{package.name}'")
-        if isinstance(value, str) and ":" in value
-        else value
+        key: _hook(value, f"option '{key}' of package '{package.name}'") if key in _HOOKS else value
         for key, value in dict(options or {}).items()
+        if key not in _OURS
     }
+
+
+def _hook(value: Any, what: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [dotted.resolve(one, what) for one in value]
+    return dotted.resolve(value, what)
 
 
 def _target_metadata(package: Package) -> MetaData | None:
@@ -157,4 +194,10 @@ def _script(history: History) -> ScriptDirectory:
 def _offline(output: TextIO | None) -> dict[str, Any]:
     if output is None:
         return {}
-    return {"as_sql": True, "output_buffer": output, "literal_binds": True}
+    return {
+        "as_sql": True,
+        "output_buffer": output,
+        "literal_binds": True,
+        # Other styles double every percent sign, for a driver that takes it back.
+        "dialect_opts": {"paramstyle": "named"},
+    }

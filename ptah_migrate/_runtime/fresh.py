@@ -105,9 +105,7 @@ def decide(
         return Fresh(Action.NOTHING if populate else Action.RUN)
     complete = tables.complete and package.fresh != "create"
     if not tables.existing:
-        return _none_exist(
-            package, tables, complete=complete, populate=populate, to_head=to_head
-        )
+        return _none_exist(package, tables, complete=complete, populate=populate, to_head=to_head)
     if tables.models and _matches(tables):
         create = tables.creatable
         return Fresh(Action.SEED, create, created(len(create)) if create else "schema matches")

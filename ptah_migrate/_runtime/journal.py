@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    Connection,
     DateTime,
     Float,
     Integer,
@@ -30,6 +30,9 @@ from sqlalchemy.schema import CreateTable
 
 from ptah_migrate.model import Item, Step
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 TABLE = "ptah_db_journal"
 
 DONE = "done"
@@ -41,19 +44,27 @@ _HOW = {"upgrade": "run", "downgrade": "run", "seeded": "seeded", "stamped": "st
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The last word of the journal on a package."""
+    """One entry, as far as the status of a package needs it."""
 
     package: str
     revision: str
     operation: str
     state: str
-    at: datetime | None
+    statements: int
     detail: str
 
     @property
     def how(self) -> str:
         """How the package's rows came about: ``run``, ``seeded`` or ``stamped``."""
-        return _HOW.get(self.operation, "")
+        return _HOW.get(self.operation, "") if self.state == DONE else ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """The newest entry of a package, and its newest one of something that was done."""
+
+    newest: Entry
+    done: Entry | None
 
 
 def table(schema: str | None = None) -> Table:
@@ -96,7 +107,9 @@ class Journal:
         detail: str = "",
     ) -> None:
         """Append one entry."""
-        connection.execute(self.table.insert(), self.values(item, state, seconds, statements, detail))
+        connection.execute(
+            self.table.insert(), self.values(item, state, seconds, statements, detail)
+        )
 
     def values(
         self,
@@ -119,22 +132,32 @@ class Journal:
             "detail": (detail or ("" if step else getattr(item, "reason", "")))[:2000],
         }
 
-    def last(self, connection: Connection) -> Mapping[str, Entry]:
-        """Return the newest entry of every package; empty without the table. Ends the transaction."""
+    def last(self, connection: Connection) -> Mapping[str, LastWords]:
+        """Return the last words on every package; empty without the table; ends the transaction."""
         columns = self.table.c
-        newest = select(func.max(columns.id)).group_by(columns.package)
-        query = select(
-            columns.package,
-            columns.revision,
-            columns.operation,
-            columns.state,
-            columns.at,
-            columns.detail,
-        ).where(columns.id.in_(newest))
+        newest = select(func.max(columns.id)).group_by(columns.package, columns.state)
+        query = (
+            select(
+                columns.package,
+                columns.revision,
+                columns.operation,
+                columns.state,
+                columns.statements,
+                columns.detail,
+            )
+            .where(columns.id.in_(newest))
+            .order_by(columns.id)
+        )
         try:
             rows = connection.execute(query).all()
         except DBAPIError:
             rows = []
         finally:
             connection.rollback()
-        return {row[0]: Entry(row[0], row[1], row[2], row[3], row[4], row[5] or "") for row in rows}
+        found: dict[str, LastWords] = {}
+        for package, revision, operation, state, statements, detail in rows:
+            entry = Entry(package, revision, operation, state, statements or 0, detail or "")
+            before = found.get(package)
+            done = entry if state == DONE else before.done if before is not None else None
+            found[package] = LastWords(entry, done)
+        return found

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._history import History, read
+from ptah_migrate._history import History, read, tables
 from ptah_migrate._runtime import fresh, offline, plan, schema
 from ptah_migrate._runtime.contexts import Surroundings
 from ptah_migrate._runtime.databases import for_dialect
-from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, unreachable
-from ptah_migrate._runtime.journal import FAILED, STARTED, Entry, Journal
+from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
+from ptah_migrate._runtime.journal import FAILED, STARTED, Journal, LastWords
 from ptah_migrate._runtime.runner import Progress, Runner
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import PendingError, PtahMigrateError, TargetError, UsageError
 from ptah_migrate.model import Package, PackageStatus, Plan, Report, Target
 from ptah_migrate.registry import Registry
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 UPGRADE = "upgrade"
 POPULATE = "populate"
@@ -73,6 +75,11 @@ class Migrator:
             raise UsageError(
                 f"seed policy {seed_policy!r} is not known", hint=f"one of {SEED_POLICIES}"
             )
+        if hasattr(bind, "sync_engine"):
+            raise UsageError(
+                "an asynchronous engine or connection was passed",
+                hint="await connection.run_sync(lambda sync: Migrator(sync, registry).upgrade())",
+            )
         self.bind = engine_for(bind) if isinstance(bind, str | URL) else bind
         self.registry = _without(registry, skip_tables)
         self.lock_timeout = lock_timeout
@@ -108,25 +115,27 @@ class Migrator:
                 first statement.
 
         """
-        with self._connected() as connection:
+        with self._reading() as connection:
             return self._plan(connection, operation, self._targets(targets), cascade=cascade)
 
     def versions_recorded(self) -> Rows:
         """Return the rows of every package in the database, registered or not."""
-        with self._connected() as connection:
+        with self._reading() as connection:
             return self.versions.read(connection)
 
     def initialised(self) -> bool:
         """Return whether the database has a version table."""
-        with self._connected() as connection:
+        with self._reading() as connection:
             return self.versions.exists(connection)
 
     def status(self) -> tuple[PackageStatus, ...]:
         """Return every package as the database and the code see it, sorted by name."""
-        with self._connected() as connection:
+        with self._reading() as connection:
             rows = self.versions.read(connection)
             entries = self.journal.last(connection) if rows or self.registry.packages else {}
-        found = [self._status(package, rows, entries.get(package.name)) for package in self.registry]
+        found = [
+            self._status(package, rows, entries.get(package.name)) for package in self.registry
+        ]
         found.extend(
             PackageStatus(name, "", "orphan", rows=ids, how=_how(entries.get(name)))
             for name, ids in rows.items()
@@ -167,20 +176,23 @@ class Migrator:
         """
         Return the SQL of an upgrade or downgrade; nothing is written or run.
 
-        A target may be ``package:from:to``; then the database is not asked
-        where that package stands. ``empty`` assumes a database without any
-        table. Otherwise the script goes on from the database's present state.
+        A target may be ``package:from:to``: it states where that package
+        stands. When all targets do, the database is not asked, and what they
+        require of other packages is taken to be there. ``empty`` assumes a
+        database without any table. Otherwise the script goes on from the
+        database's present state.
 
         Raises:
             OfflineError: a revision looks at the database, it is named.
 
         """
         wanted = self._targets(targets)
-        explicit = all(target.start is not None for target in wanted) and bool(wanted)
-        if empty or explicit:
-            todo = self._decide(operation, wanted, {}, {}, cascade=cascade)
+        if empty:
+            todo = self._plan(None, operation, wanted, cascade=cascade)
+        elif wanted and all(target.start is not None for target in wanted):
+            todo = self._decide(operation, wanted, self._elsewhere(wanted), {}, cascade=cascade)
         else:
-            with self._connected() as connection:
+            with self._reading() as connection:
                 todo = self._plan(connection, operation, wanted, cascade=cascade)
         return offline.script(
             todo,
@@ -262,6 +274,11 @@ class Migrator:
         purge: bool = False,
     ) -> Report:
         wanted = self._targets(targets)
+        if stated := [str(target) for target in wanted if target.start is not None]:
+            raise TargetError(
+                f"a place to start from is for scripts: {', '.join(stated)}",
+                hint="the database says where it stands; for a script: --sql",
+            )
         database = for_dialect(
             self._engine.dialect.name, schema=self.surroundings.version_table_schema
         )
@@ -273,10 +290,10 @@ class Migrator:
                 runner = Runner(
                     connection,
                     database,
-                    self.registry.packages,
-                    self.histories,
-                    self.surroundings,
-                    self.progress,
+                    packages=self.registry.packages,
+                    histories=self.histories,
+                    surroundings=self.surroundings,
+                    progress=self.progress,
                 )
                 return Report(todo, runner.run(todo), round(waited, 3))
 
@@ -291,23 +308,27 @@ class Migrator:
         return found
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _connected(self, *, reading: bool = False) -> Iterator[Connection]:
         try:
-            with connected(self.bind) as connection:
+            with connected(self.bind, reading=reading) as connection:
                 yield connection
         except DBAPIError as error:
-            raise unreachable(self.bind, error) from error
+            raise refused(self.bind, error) from error
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._connected(reading=True)
 
     def _plan(
         self,
-        connection: Connection,
+        connection: Connection | None,
         operation: str,
         targets: Sequence[Target],
         *,
         cascade: bool = False,
         purge: bool = False,
     ) -> Plan:
-        rows = self.versions.read(connection)
+        """Return the plan for a database; for an empty one where there is no connection."""
+        rows = self.versions.read(connection) if connection is not None else {}
         decisions: dict[str, fresh.Fresh] = {}
         if operation in (UPGRADE, POPULATE):
             decisions = self._fresh(connection, operation, targets, rows)
@@ -347,27 +368,35 @@ class Migrator:
             hint="one of upgrade, downgrade, stamp, populate",
         )
 
+    def _elsewhere(self, targets: Sequence[Target]) -> Rows:
+        """Return the rows of the other packages that these need, at their heads."""
+        named = {target.package for target in targets}
+        others = plan.reach(named, self.histories)
+        found = self.histories.of(name for name in others if name not in named)
+        return {name: tuple(sorted(history.tops)) for name, history in found.items()}
+
     def _started(self, targets: Sequence[Target], rows: Rows) -> Rows:
         """Return the rows, with those that ``package:from:to`` targets state."""
         stated = {
             target.package: self.histories[target.package].resolve(target.start)
             for target in targets
-            if target.start is not None
+            if target.start is not None and target.package in self.histories
         }
         return {**rows, **stated}
 
     def _fresh(
-        self, connection: Connection, operation: str, targets: Sequence[Target], rows: Rows
+        self, connection: Connection | None, operation: str, targets: Sequence[Target], rows: Rows
     ) -> dict[str, fresh.Fresh]:
         """Return the decision for every reached package without a row."""
+        stated = {target.package for target in targets if target.start is not None}
         names = [target.package for target in targets]
         if operation == UPGRADE:
             names = list(plan.reach(names, self.histories))
-        below = {t.package for t in targets if t.spec not in plan.HEADS}
+        below = {target.package for target in targets if not self._to_head(target)}
         found: dict[str, fresh.Fresh] = {}
         for name in names:
             history = self.histories.get(name)
-            if rows.get(name) or history is None:
+            if rows.get(name) or history is None or name in stated:
                 continue
             package = self.registry.packages[name]
             found[name] = fresh.decide(
@@ -379,8 +408,14 @@ class Migrator:
             )
         return found
 
+    def _to_head(self, target: Target) -> bool:
+        if target.spec in plan.HEADS or target.package not in self.histories:
+            return True
+        history = self.histories[target.package]
+        return len(history.upgrades(target.spec, ())) == len(history)
+
     def _table_state(
-        self, connection: Connection, package: Package, history: History
+        self, connection: Connection | None, package: Package, history: History
     ) -> fresh.TableState:
         if package.force or package.fresh == "steps":
             return fresh.TableState()
@@ -392,14 +427,10 @@ class Migrator:
         if len(creating) < 1:
             return {}
         owners = {
-            table.key: package.name
-            for package in creating
-            for table in schema.own_tables(package)
+            table.key: package.name for package in creating for table in schema.own_tables(package)
         }
         made = {
-            name: package
-            for package in decisions
-            for name in schema.history_tables(self.histories[package]).ever
+            name: package for package in decisions for name in tables(self.histories[package]).ever
         }
         return {
             package.name: frozenset(
@@ -413,30 +444,28 @@ class Migrator:
 
     # -- status ------------------------------------------------------------------------
 
-    def _status(self, package: Package, rows: Rows, entry: Entry | None) -> PackageStatus:
+    def _status(self, package: Package, rows: Rows, words: LastWords | None) -> PackageStatus:
         recorded = rows.get(package.name, ())
-        common = {
-            "package": package.name,
-            "title": package.title,
-            "rows": recorded,
-            "how": _how(entry) if recorded else "",
-            "origin": str(package.origin),
-        }
+        status = PackageStatus(
+            package.name,
+            package.title,
+            "broken",
+            rows=recorded,
+            how=_how(words) if recorded else "",
+            origin=str(package.origin),
+        )
         history = self.histories.get(package.name)
         if history is None:
-            problem = str(self.histories.broken[package.name])
-            return PackageStatus(**common, state="broken", problem=problem)
-        common["heads"] = history.heads
-        common["problem"] = _half_done(entry)
+            return replace(status, problem=str(self.histories.broken[package.name]))
+        status = replace(status, heads=history.heads, problem=_half_done(words))
         if unknown := history.unknown(recorded):
             problem = f"the code does not know {', '.join(unknown)}"
-            return PackageStatus(**{**common, "problem": problem}, state="ahead")
+            return replace(status, state="ahead", problem=problem)
         applied = history.ancestors(recorded)
         pending = tuple(id_ for id_ in history.order() if id_ not in applied)
-        state = "pending" if recorded else "unrecorded"
-        if not pending:
-            state = "current" if recorded else "empty"
-        return PackageStatus(**common, pending=pending, state=state)
+        if pending:
+            return replace(status, state="pending" if recorded else "unrecorded", pending=pending)
+        return replace(status, state="current" if recorded else "empty")
 
 
 class _Histories(Mapping[str, History]):
@@ -515,14 +544,16 @@ def _without(registry: Registry, tables: Collection[str]) -> Registry:
     )
 
 
-def _how(entry: Entry | None) -> str:
-    return entry.how if entry is not None else ""
+def _how(words: LastWords | None) -> str:
+    return words.done.how if words is not None and words.done is not None else ""
 
 
-def _half_done(entry: Entry | None) -> str:
+def _half_done(words: LastWords | None) -> str:
     """Return what a last entry that is no success says."""
-    if entry is None or entry.state not in (FAILED, STARTED):
+    if words is None or words.newest.state not in (FAILED, STARTED):
         return ""
+    entry = words.newest
     if entry.state == STARTED:
-        return f"{entry.operation} of {entry.revision} was begun and never finished"
-    return f"{entry.operation} of {entry.revision} failed: {entry.detail}"
+        return f"{entry.operation} of {entry.revision} was begun and is not finished"
+    left = f"; it left {entry.statements} statement(s) behind" if entry.statements else ""
+    return f"{entry.operation} of {entry.revision} failed: {entry.detail}{left}"

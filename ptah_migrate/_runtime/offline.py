@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, literal
-from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateTable
 
 from ptah_migrate._history import History
@@ -16,6 +16,9 @@ from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.runner import cause, describe
 from ptah_migrate.errors import OfflineError, PtahMigrateError
 from ptah_migrate.model import Item, Package, Plan, Seed, Step
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
 
 
 def script(
@@ -76,7 +79,7 @@ class _Script:
                 self._rows(context, step)
         except PtahMigrateError:
             raise
-        except Exception as error:  # noqa: BLE001 - the revision's own code runs here
+        except Exception as error:
             raise OfflineError(
                 f"revision '{step.revision.id}' of package '{step.package}' cannot be written as "
                 f"SQL: {cause(error)}",

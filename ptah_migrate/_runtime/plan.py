@@ -8,7 +8,8 @@ this module, so they cannot disagree.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ptah_migrate._history import History
@@ -22,12 +23,15 @@ from ptah_migrate.errors import (
     PtahMigrateError,
     RevisionFileError,
     UnknownPackageError,
+    UnknownRevisionError,
 )
 from ptah_migrate.model import Direction, Item, Key, Plan, Requirement, Revision, Seed, Step, Target
 
 Rows = Mapping[str, tuple[str, ...]]
 
 HEADS = ("head", "heads")
+
+Rank = tuple[bool, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Facts:
 
 
 def reach(names: Iterable[str], histories: Mapping[str, History]) -> tuple[str, ...]:
-    """Return the packages that these need, themselves included; asks ``histories`` for each once."""
+    """Return the packages that these need, themselves included; reads each history once."""
     found: dict[str, None] = {}
     stack = sorted(set(names), reverse=True)
     while stack:
@@ -120,7 +124,9 @@ class _Upgrade:
         self.revisions: dict[Key, Revision] = {}
         self.seeds: dict[str, Seed] = {}
         self.creates: dict[str, Seed] = {}
+        self.orders: dict[str, set[tuple[str, ...]]] = {}
         self.covered: set[Target] = set()
+        self._applied: dict[str, set[str]] = {}
 
     def add(self, target: Target) -> None:
         """Add a target and everything it requires."""
@@ -150,8 +156,8 @@ class _Upgrade:
                 return self.seed(history, fresh)
             if fresh.create:
                 self.creates[name] = Seed(name, (), created(len(fresh.create)), fresh.create)
-        new = [history.revisions[id_] for id_ in ids]
-        new = [revision for revision in new if revision.key not in self.revisions]
+        self.orders.setdefault(name, set()).add(ids)
+        new = [rev for id_ in ids if (rev := history.revisions[id_]).key not in self.revisions]
         self.revisions.update({revision.key: revision for revision in new})
         return new
 
@@ -167,11 +173,11 @@ class _Upgrade:
             raise RevisionFileError(revision.package, str(revision.path), "has no upgrade()")
 
     def _required(self, revision: Revision) -> list[Target]:
-        found = []
-        for requirement in revision.requires:
-            if self._is_there(requirement, revision) and not self._is_met(requirement):
-                found.append(Target(requirement.package, requirement.id))
-        return found
+        return [
+            Target(requirement.package, requirement.id)
+            for requirement in revision.requires
+            if self._is_there(requirement, revision) and not self._is_met(requirement, revision)
+        ]
 
     def _is_there(self, requirement: Requirement, revision: Revision) -> bool:
         facts = self.facts
@@ -185,57 +191,76 @@ class _Upgrade:
             installed=requirement.package in facts.available,
         )
 
-    def _is_met(self, requirement: Requirement) -> bool:
-        history = self.facts.history(requirement.package)
-        rows = self.facts.recorded(requirement.package)
-        ids = history.resolve(requirement.id)
-        return bool(rows) and set(ids) <= history.ancestors(rows)
+    def _is_met(self, requirement: Requirement, revision: Revision) -> bool:
+        name = requirement.package
+        history = self.facts.history(name)
+        if name not in self._applied:
+            self._applied[name] = history.ancestors(self.facts.recorded(name))
+        return self._applied[name].issuperset(_named(history, requirement, revision))
 
     def items(self) -> list[_Node]:
         """Return what was collected, each with what must come before it."""
         nodes: dict[Key, _Node] = {}
         for name, seed in (*self.creates.items(), *self.seeds.items()):
             nodes[Key(name, "")] = _Node(Key(name, ""), 0, seed)
-        for package in {key.package for key in self.revisions}:
-            for place, id_ in enumerate(self.facts.history(package).order()):
-                if (key := Key(package, id_)) in self.revisions:
-                    nodes[key] = _Node(key, place + 1, self.revisions[key])
+        for key, place in _places(self.orders).items():
+            nodes[key] = _Node(key, place, self.revisions[key])
         for node in nodes.values():
-            node.after.update(self._before(node, nodes))
-            node.softly.update(self._refers(node, nodes))
+            if isinstance(node.what, Revision):
+                node.after.update(self._before(node.what))
+            else:
+                node.softly.update(self._before_seed(node.what, nodes))
         self._run_before(nodes)
         return list(nodes.values())
 
-    def _before(self, node: _Node, nodes: Mapping[Key, _Node]) -> Iterable[Key]:
-        history = self.facts.history(node.key.package)
-        if isinstance(node.what, Revision):
-            revisions = [node.what]
-            yield Key(node.key.package, "")
-            yield from (Key(node.key.package, id_) for id_ in history.parents(node.what.id))
-        else:
-            revisions = list(history.revisions.values()) if node.what.rows else []
-        for revision in revisions:
-            for requirement in revision.requires:
-                yield from self._keys(requirement)
+    def _before(self, revision: Revision) -> Iterator[Key]:
+        history = self.facts.history(revision.package)
+        yield Key(revision.package, "")
+        yield from (Key(revision.package, id_) for id_ in history.parents(revision.id))
+        for requirement in revision.requires:
+            yield from _keys(requirement, revision, self.facts)
 
-    def _keys(self, requirement: Requirement) -> Iterable[Key]:
-        history = self.facts.histories.get(requirement.package)
-        if history is not None:
-            yield Key(requirement.package, "")
-            yield from (Key(requirement.package, id_) for id_ in history.resolve(requirement.id))
+    def _before_seed(self, seed: Seed, nodes: Iterable[Key]) -> Iterator[Key]:
+        """
+        Yield what a seed had better wait for: it needs it only if tables refer to others.
 
-    def _refers(self, node: _Node, nodes: Mapping[Key, _Node]) -> Iterable[Key]:
-        if isinstance(node.what, Seed) and node.what.create:
-            others = self.facts.refers.get(node.key.package, ())
+        The seed stands for many revisions at once, so these edges may go round
+        in a circle where those of the revisions would not.
+        """
+        if seed.create:
+            others = self.facts.refers.get(seed.package, ())
             yield from (key for key in nodes if key.package in others)
+        if seed.rows:
+            for revision in self.facts.history(seed.package).revisions.values():
+                for requirement in revision.requires:
+                    yield from _keys(requirement, revision, self.facts)
 
     def _run_before(self, nodes: Mapping[Key, _Node]) -> None:
-        for node in nodes.values():
-            if isinstance(node.what, Revision):
-                for requirement in node.what.run_before:
-                    for key in self._keys(requirement):
-                        if key in nodes:
-                            nodes[key].after.add(node.key)
+        for revision in self.revisions.values():
+            for requirement in revision.run_before:
+                for key in _keys(requirement, revision, self.facts):
+                    if key in nodes:
+                        nodes[key].after.add(revision.key)
+
+
+def _named(history: History, requirement: Requirement, revision: Revision) -> tuple[str, ...]:
+    """Return the ids that a revision's wish names; who wished is told when there are none."""
+    try:
+        return history.resolve(requirement.id)
+    except UnknownRevisionError as error:
+        who = f"revision '{revision.id}' of package '{revision.package}'"
+        raise UnknownRevisionError(
+            history.package, requirement.id, error.known, needed_by=who
+        ) from error
+
+
+def _keys(requirement: Requirement, revision: Revision, facts: Facts) -> Iterator[Key]:
+    """Yield what stands for the revisions that a revision's wish names."""
+    history = facts.histories.get(requirement.package)
+    if history is not None:
+        yield Key(requirement.package, "")
+        for id_ in _named(history, requirement, revision):
+            yield Key(requirement.package, id_)
 
 
 # -- downgrade -------------------------------------------------------------------
@@ -254,11 +279,12 @@ def downgrade(targets: Sequence[Target], facts: Facts, *, cascade: bool = False)
         PtahMigrateError: as for ``upgrade``.
 
     """
-    gone: dict[Key, Revision] = {}
+    orders: dict[str, set[tuple[str, ...]]] = {}
     for target in targets:
         history, rows = facts.history(target.package), facts.recorded(target.package)
-        for id_ in history.downgrades(target.spec, rows):
-            gone[Key(target.package, id_)] = history.revisions[id_]
+        ids = history.downgrades(target.spec, rows)
+        orders.setdefault(target.package, set()).add(ids)
+    gone = {key: facts.histories[key.package].revisions[key.id] for key in _places(orders)}
     dependants = _dependants(gone, facts)
     if dependants and not cascade:
         names = ", ".join(sorted({target.package for target in targets}))
@@ -267,63 +293,63 @@ def downgrade(targets: Sequence[Target], facts: Facts, *, cascade: bool = False)
     for revision in gone.values():
         if not revision.has_downgrade:
             raise IrreversibleError(revision.package, revision.id, str(revision.path))
-    return _plan(_reversed(gone, facts), facts, tuple(target.package for target in targets))
+    for name in {key.package for key in dependants}:
+        orders.setdefault(name, set()).add(tuple(reversed(facts.histories[name].order())))
+    nodes = _reversed(gone, _places(orders), facts)
+    return _plan(nodes, facts, tuple(target.package for target in targets))
 
 
 def _dependants(gone: Mapping[Key, Revision], facts: Facts) -> dict[Key, Revision]:
     """Return the applied revisions, not in ``gone``, that need one of them, and so on."""
-    found: dict[Key, Revision] = {}
     if not gone:
-        return found
-    applied: dict[str, set[str]] = {}
+        return {}
+    above = _above(facts)
+    found: dict[Key, Revision] = {}
+    stack = list(gone)
+    while stack:
+        for revision in above.get(stack.pop(), ()):
+            if revision.key not in gone and revision.key not in found:
+                found[revision.key] = revision
+                stack.append(revision.key)
+    return found
+
+
+def _above(facts: Facts) -> dict[Key, list[Revision]]:
+    """Return, for every revision that something applied needs, what needs it."""
+    found: dict[Key, list[Revision]] = {}
     for name, rows in facts.rows.items():
         if name in facts.broken:
             raise facts.broken[name]
         history = facts.histories.get(name)
-        if history is not None:
-            known = [row for row in rows if row in history]
-            applied[name] = history.ancestors(known)
-    waiting = True
-    while waiting:
-        waiting = False
-        for name, ids in applied.items():
-            history = facts.histories[name]
-            needing = {id_ for id_ in ids if _needs(history.revisions[id_], gone | found, facts)}
-            for id_ in history.descendants(needing) & ids:
-                key = Key(name, id_)
-                if key not in gone and key not in found:
-                    found[key] = history.revisions[id_]
-                    waiting = True
+        if history is None:
+            continue
+        for id_ in sorted(history.ancestors(row for row in rows if row in history)):
+            for key in _below(history.revisions[id_], facts):
+                found.setdefault(key, []).append(history.revisions[id_])
     return found
 
 
-def _needs(revision: Revision, gone: Mapping[Key, Revision], facts: Facts) -> bool:
+def _below(revision: Revision, facts: Facts) -> Iterator[Key]:
+    """Yield what a revision needs, in its package and in others."""
+    history = facts.histories[revision.package]
+    yield from (Key(revision.package, parent) for parent in history.parents(revision.id))
     for requirement in revision.requires:
-        history = facts.histories.get(requirement.package)
-        if history is not None and any(
-            Key(requirement.package, id_) in gone for id_ in history.resolve(requirement.id)
-        ):
-            return True
-    return False
+        # What the code does not know cannot be reverted by it either.
+        with suppress(UnknownRevisionError):
+            yield from _keys(requirement, revision, facts)
 
 
-def _reversed(gone: Mapping[Key, Revision], facts: Facts) -> list[_Node]:
-    nodes: dict[Key, _Node] = {}
-    for package in sorted({key.package for key in gone}):
-        order = facts.history(package).order()
-        for place, id_ in enumerate(order):
-            if (key := Key(package, id_)) in gone:
-                nodes[key] = _Node(key, -place, gone[key], Direction.DOWN)
-    for key, node in nodes.items():
-        history = facts.history(key.package)
-        for parent in history.parents(key.id):
-            if (other := Key(key.package, parent)) in nodes:
+def _reversed(gone: Mapping[Key, Revision], places: Mapping[Key, int], facts: Facts) -> list[_Node]:
+    """Return what will be reverted, each after what needs it."""
+    nodes = {
+        key: _Node(key, places[key], revision, Direction.DOWN) for key, revision in gone.items()
+    }
+    for key, revision in gone.items():
+        for other in _below(revision, facts):
+            if other in nodes:
                 nodes[other].after.add(key)
-        for requirement in node.revision.requires:
-            needed = facts.histories.get(requirement.package)
-            for id_ in needed.resolve(requirement.id) if needed is not None else ():
-                if (other := Key(requirement.package, id_)) in nodes:
-                    nodes[other].after.add(key)
+        for requirement in revision.run_before:
+            nodes[key].softly.update(_keys(requirement, revision, facts))
     return list(nodes.values())
 
 
@@ -347,7 +373,7 @@ def stamp(targets: Sequence[Target], facts: Facts, *, purge: bool = False) -> Pl
         after: set[str] = set() if purge else set(before)
         for spec in specs:
             after = _stamped(history, after, spec)
-        rows = tuple(sorted(after))
+        rows = tuple(sorted(history.outer(after)))
         if rows != before:
             items.append(Seed(name, rows, "stamped by order", before=before, kind="stamped"))
     return Plan(tuple(items), tuple(chosen))
@@ -362,7 +388,7 @@ def _stamped(history: History, rows: set[str], spec: str) -> set[str]:
 
 
 def seed(packages: Sequence[str], facts: Facts) -> Plan:
-    """Return the plan of populate: create tables, record heads; packages with a row are left alone."""
+    """Return the plan of populate: create tables, record heads; packages with a row stay."""
     wanted = _Upgrade(facts)
     for name in packages:
         fresh = facts.fresh.get(name)
@@ -389,24 +415,30 @@ class _Node:
     softly: set[Key] = field(default_factory=set)
 
     @property
-    def revision(self) -> Revision:
-        assert isinstance(self.what, Revision)
-        return self.what
-
-    @property
-    def rank(self) -> tuple[bool, str, int]:
+    def rank(self) -> Rank:
         """Tables and seeds first, then package by package, then the history's own order."""
         return (isinstance(self.what, Revision), self.key.package, self.place)
 
 
+def _places(orders: Mapping[str, Iterable[tuple[str, ...]]]) -> dict[Key, int]:
+    """
+    Return a place among the package's own for each revision of these orders.
+
+    Alembic's order depends on where a walk starts and ends. The longest one
+    decides; what only a shorter one has comes after it.
+    """
+    found: dict[Key, int] = {}
+    for package, some in sorted(orders.items()):
+        for ids in sorted(some, key=lambda ids: (-len(ids), ids)):
+            for id_ in ids:
+                found.setdefault(Key(package, id_), len(found))
+    return found
+
+
 def _plan(nodes: list[_Node], facts: Facts, packages: tuple[str, ...]) -> Plan:
-    try:
-        ordered = _sort(nodes, softly=True)
-    except CycleError:
-        ordered = _sort(nodes, softly=False)
     rows = {name: tuple(sorted(ids)) for name, ids in facts.rows.items()}
     items: list[Item] = []
-    for node in ordered:
+    for node in _sort(nodes):
         before = rows.get(node.key.package, ())
         item = _item(node, before, facts)
         if isinstance(item, Step):
@@ -427,41 +459,51 @@ def _item(node: _Node, before: tuple[str, ...], facts: Facts) -> Item:
     return Step(node.what, node.direction, before, move(before, node.key.id))
 
 
-def _sort(nodes: list[_Node], *, softly: bool) -> list[_Node]:
-    """Return the nodes, each after what it needs, the lowest rank first among the ready ones."""
-    known = {node.key: node for node in nodes}
-    needs = {
-        node.key: {
-            key
-            for key in (node.after | node.softly if softly else node.after)
-            if key in known and key != node.key
-        }
-        for node in nodes
-    }
-    followers: dict[Key, list[Key]] = {key: [] for key in known}
-    for key, before in needs.items():
-        for other in before:
+def _sort(nodes: Iterable[_Node]) -> list[_Node]:
+    """
+    Return the nodes, each after what it needs, the lowest rank first among the ready ones.
+
+    A soft need gives way where a circle leaves no other choice.
+
+    Raises:
+        CycleError: the needs go round in a circle, which is named.
+
+    """
+    waiting = {node.key: node for node in nodes}
+    hard = {key: node.after & waiting.keys() for key, node in waiting.items()}
+    soft = {key: node.softly & waiting.keys() - {key} for key, node in waiting.items()}
+    followers: dict[Key, list[Key]] = {key: [] for key in waiting}
+    for key in waiting:
+        for other in hard[key] | soft[key]:
             followers[other].append(key)
-    left = {key: len(before) for key, before in needs.items()}
-    ready = [(known[key].rank, key) for key, count in left.items() if not count]
+    ready = [(waiting[key].rank, key) for key in waiting if not hard[key] and not soft[key]]
     heapq.heapify(ready)
     done: list[_Node] = []
-    while ready:
+    while waiting:
+        if not ready:
+            ready.append(_giving_way(waiting, hard))
         _, key = heapq.heappop(ready)
-        done.append(known[key])
+        done.append(waiting.pop(key))
         for follower in followers[key]:
-            left[follower] -= 1
-            if not left[follower]:
-                heapq.heappush(ready, (known[follower].rank, follower))
-    if len(done) < len(nodes):
-        raise CycleError(_cycle(needs, {key for key, count in left.items() if count}))
+            hard[follower].discard(key)
+            soft[follower].discard(key)
+            if follower in waiting and not hard[follower] and not soft[follower]:
+                heapq.heappush(ready, (waiting[follower].rank, follower))
     return done
 
 
-def _cycle(needs: Mapping[Key, set[Key]], stuck: set[Key]) -> list[str]:
+def _giving_way(waiting: Mapping[Key, _Node], hard: Mapping[Key, set[Key]]) -> tuple[Rank, Key]:
+    """Return the first of the nodes that wait only for what they had better wait for."""
+    found = [(node.rank, key) for key, node in waiting.items() if not hard[key]]
+    if not found:
+        raise CycleError(_cycle(waiting, hard))
+    return min(found)
+
+
+def _cycle(waiting: Iterable[Key], needs: Mapping[Key, set[Key]]) -> list[str]:
     path: list[Key] = []
-    key = min(stuck)
+    key = min(waiting)
     while key not in path:
         path.append(key)
-        key = min(needs[key] & stuck)
+        key = min(needs[key])
     return [str(member) for member in path[path.index(key) :]]

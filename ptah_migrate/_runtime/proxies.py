@@ -15,32 +15,62 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 import alembic.context
 import alembic.op
-from alembic.operations import Operations
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
+
+from ptah_migrate.errors import LockError
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext
 
 # Steps of several threads take turns: one pair of globals serves the process.
 _ONE_AT_A_TIME = threading.RLock()
+# How deep steps are nested: in the process, and in this task. They differ when
+# another task of the same thread (run_sync) is inside a step, and waits.
+_DEPTH = [0]
+_MINE: ContextVar[int] = ContextVar("ptah_migrate_steps", default=0)
 
 
 @contextmanager
 def installed(env: EnvironmentContext, operations: Operations) -> Iterator[None]:
-    """Bind ``alembic.op`` and ``alembic.context``; afterwards they are as they were."""
-    with _ONE_AT_A_TIME:
+    """
+    Bind ``alembic.op`` and ``alembic.context``; afterwards they are as they were.
+
+    Raises:
+        LockError: another asynchronous task of this thread is in a step.
+
+    """
+    with _turn():
         before = (_current(alembic.context), _current(alembic.op))
-        for proxy in (env, operations):
-            proxy._install_proxy()
+        proxies: tuple[Any, ...] = (env, operations)
+        for proxy in proxies:
+            proxy._install_proxy()  # noqa: SLF001
         try:
             yield
         finally:
-            for proxy, previous in zip((env, operations), before, strict=True):
-                proxy._remove_proxy()
+            for proxy, previous in zip(proxies, before, strict=True):
+                proxy._remove_proxy()  # noqa: SLF001
                 if previous is not None:
-                    previous._install_proxy()
+                    previous._install_proxy()  # noqa: SLF001
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    with _ONE_AT_A_TIME:
+        if _DEPTH[0] != _MINE.get():
+            raise LockError(0.0, "another task of this process, in a step that is running now")
+        _DEPTH[0] += 1
+        token = _MINE.set(_DEPTH[0])
+        try:
+            yield
+        finally:
+            _MINE.reset(token)
+            _DEPTH[0] -= 1
 
 
 def _current(module: Any) -> Any:

@@ -9,13 +9,13 @@ the report of the error says.
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationInfo
-from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._history import History
@@ -23,9 +23,13 @@ from ptah_migrate._runtime import journal, proxies, schema
 from ptah_migrate._runtime.contexts import PackageContext, Surroundings
 from ptah_migrate._runtime.databases import Database
 from ptah_migrate._runtime.journal import Journal
+from ptah_migrate._runtime.statements import Watch
 from ptah_migrate._runtime.versions import Versions
-from ptah_migrate.errors import LockLostError, PtahMigrateError, StepError
+from ptah_migrate.errors import DatabaseError, LockLostError, PtahMigrateError, StepError
 from ptah_migrate.model import Direction, Done, Package, Plan, Seed, Step
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 logger = logging.getLogger("ptah.alembic")
 
@@ -39,6 +43,7 @@ class Runner:
         self,
         connection: Connection,
         database: Database,
+        *,
         packages: Mapping[str, Package],
         histories: Mapping[str, History],
         surroundings: Surroundings,
@@ -54,6 +59,7 @@ class Runner:
         self.journal = Journal(surroundings.version_table_schema)
         self.contexts: dict[str, PackageContext] = {}
         self.done: list[Done] = []
+        self._driver = connection.connection.dbapi_connection
 
     def run(self, plan: Plan) -> tuple[Done, ...]:
         """
@@ -63,22 +69,20 @@ class Runner:
             RevisionFileError: a revision cannot be imported; nothing was run.
             StepError: a revision's code failed; its transaction was rolled back.
             LockLostError: the connection that held the lock is gone.
+            DatabaseError: the tables of a package could not be made.
 
         """
         if not plan:
             return ()
         self._prepare(plan)
-        self._create_tables()
-        for item in plan.items:
-            started = time.monotonic()
-            if isinstance(item, Step):
-                self._step(item, started)
-            else:
-                self._seed(item)
-            done = Done(item, time.monotonic() - started)
-            self.done.append(done)
-            if self.progress is not None:
-                self.progress(done)
+        try:
+            self._create_tables()
+            for item in plan.items:
+                self._item(item)
+        except DBAPIError as error:
+            if error.connection_invalidated or self.connection.invalidated:
+                raise LockLostError from error
+            raise
         return tuple(self.done)
 
     def _prepare(self, plan: Plan) -> None:
@@ -104,15 +108,34 @@ class Runner:
 
     # -- one item ----------------------------------------------------------------
 
+    def _item(self, item: Step | Seed) -> None:
+        started = time.monotonic()
+        if isinstance(item, Step):
+            self._step(item, started)
+        else:
+            self._seed(item)
+        done = Done(item, time.monotonic() - started)
+        self.done.append(done)
+        if self.progress is not None:
+            self.progress(done)
+
     def _seed(self, item: Seed) -> None:
         self._still_locked()
         self.connection.rollback()
-        with self.connection.begin():
-            if item.create:
-                schema.create(self.connection, self.packages[item.package], item.create)
-            if item.rows or item.before:
-                self.versions.write(self.connection, item.package, item.before, item.rows)
-                self.journal.write(self.connection, item, journal.DONE)
+        try:
+            with self.connection.begin():
+                if item.create:
+                    schema.create(self.connection, self.packages[item.package], item.create)
+                if item.rows or item.before:
+                    self.versions.write(self.connection, item.package, item.before, item.rows)
+                    self.journal.write(self.connection, item, journal.DONE)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            raise DatabaseError(
+                f"package '{item.package}' could not be {item.kind}: {cause(error)}",
+                hint="correct it, then run the same command again",
+            ) from error
         logger.info("%s: %s", item.package, _words(item))
 
     def _step(self, step: Step, started: float) -> None:
@@ -121,27 +144,39 @@ class Runner:
         logger.info("%s: running %s", step.package, describe(step))
         if not context.transactional:
             self._note(step, journal.STARTED)
-        with self._counted() as statements:
+        self._same_session()
+        with Watch(self.connection, self.database, self._opening(step, context)) as watch:
             try:
                 with self.database.step(self.connection, transactional=context.transactional):
                     with proxies.transaction(context.migration):
                         with context.installed():
                             getattr(module, step.direction.value)()
-                        self._record(step, context, time.monotonic() - started, len(statements))
+                        watch.first_commit = None
+                        self._record(step, context, time.monotonic() - started, watch.count)
                     self._commit()
-            except PtahMigrateError:
+            except LockLostError:
                 self._undo()
                 raise
-            except KeyboardInterrupt:
+            except (Exception, SystemExit) as error:
+                watch.failed(error)
+                raise self._failed(step, error, watch.kept) from error
+            except BaseException:  # an interruption by a person or by the event loop
                 self._undo()
                 raise
-            except BaseException as error:
-                raise self._failed(step, context, error, len(statements)) from error
 
-    def _record(
-        self, step: Step, context: PackageContext, seconds: float, statements: int
-    ) -> None:
+    def _opening(self, step: Step, context: PackageContext) -> Callable[[], None] | None:
+        """
+        Return what writes that a step was begun, for a step that commits before its end.
+
+        A step in one transaction needs no such entry: it is there, or it is not.
+        """
+        if not context.transactional:
+            return None
+        return lambda: self.journal.write(self.connection, step, journal.STARTED)
+
+    def _record(self, step: Step, context: PackageContext, seconds: float, statements: int) -> None:
         """Write the row and the entry, in the transaction of the step."""
+        self.database.resume(self.connection)
         self._still_locked()
         self.versions.write(self.connection, step.package, step.before, step.after)
         self.journal.write(
@@ -160,31 +195,38 @@ class Runner:
             self.connection.rollback()
 
     def _still_locked(self) -> None:
-        if self.connection.invalidated or not self.database.holds(self.connection):
+        self._same_session()
+        if not self.database.holds(self.connection):
+            raise LockLostError
+
+    def _same_session(self) -> None:
+        """Refuse to go on where SQLAlchemy has silently connected anew: without the lock."""
+        if self.connection.invalidated:
+            raise LockLostError
+        if self.connection.connection.dbapi_connection is not self._driver:
             raise LockLostError
 
     # -- failure -------------------------------------------------------------------
 
-    def _failed(
-        self, step: Step, context: PackageContext, error: BaseException, statements: int
-    ) -> PtahMigrateError:
+    def _failed(self, step: Step, error: BaseException, kept: int) -> PtahMigrateError:
         self._undo()
         if self.connection.invalidated:
             return LockLostError()
-        left = 0 if context.transactional else statements
         failure = StepError(
             step.package,
             step.revision.id,
             cause=cause(error),
             place=place(error, str(step.revision.path)),
             applied=[str(done.item.key) for done in self.done if isinstance(done.item, Step)],
-            left_behind=left,
+            left_behind=kept,
             direction=step.direction.value,
         )
-        self._note(step, journal.FAILED, statements=statements, detail=failure.cause)
+        self._note(step, journal.FAILED, statements=kept, detail=failure.cause)
         return failure
 
-    def _note(self, step: Step, state: str, *, statements: int | None = None, detail: str = "") -> None:
+    def _note(
+        self, step: Step, state: str, *, statements: int | None = None, detail: str = ""
+    ) -> None:
         """Append an entry in a transaction of its own; a failure to do so hides nothing."""
         try:
             self.connection.rollback()
@@ -194,21 +236,6 @@ class Runner:
                 )
         except DBAPIError:
             logger.warning("%s: the journal could not be written", step.package)
-
-    @contextmanager
-    def _counted(self) -> Iterator[list[str]]:
-        """Collect the statements that were executed and that change something."""
-        seen: list[str] = []
-
-        def executed(conn, cursor, statement, parameters, context, executemany):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            if statement.lstrip()[:6].upper() not in ("SELECT", "SHOW T", "SHOW C", "PRAGMA"):
-                seen.append(statement)
-
-        event.listen(self.connection, "after_cursor_execute", executed)
-        try:
-            yield seen
-        finally:
-            event.remove(self.connection, "after_cursor_execute", executed)
 
 
 def _tell(step: Step, context: PackageContext) -> None:
@@ -245,17 +272,32 @@ def _words(item: Seed) -> str:
 
 def cause(error: BaseException) -> str:
     """Return an exception in one line, without bound parameters: they may be secrets."""
+    if isinstance(error, PtahMigrateError):
+        return error.message
+    if isinstance(error, SystemExit):
+        return f"the revision called sys.exit({error.code!r})"
     original = getattr(error, "orig", None) or error
-    if isinstance(original, SystemExit):
-        return f"the revision called sys.exit({original.code!r})"
     lines = [line.strip() for line in str(original).strip().splitlines() if line.strip()]
-    return f"{type(original).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+    text = _without(lines[0] if lines else "", getattr(error, "params", None))
+    return f"{type(original).__name__}: {text}".rstrip(": ")
+
+
+def _without(text: str, parameters: Any) -> str:
+    """Return the text with the bound values blotted out that it repeats, if they are words."""
+    for value in sorted(_values(parameters), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "***", text)
+    return text
+
+
+def _values(parameters: Any) -> set[str]:
+    if isinstance(parameters, Mapping):
+        parameters = parameters.values()
+    elif not isinstance(parameters, list | tuple):
+        return {str(parameters)} if isinstance(parameters, str) and len(parameters) > 3 else set()
+    return {value for one in parameters for value in _values(one)}
 
 
 def place(error: BaseException, path: str) -> str:
     """Return ``file:line`` of the innermost frame in this file, or the file alone."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
     return f"{path}:{frames[-1].lineno}" if frames else path
-
-
-

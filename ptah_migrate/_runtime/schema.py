@@ -67,24 +67,28 @@ def _owned(table: Table, package: Package) -> bool:
         return False
     if package.tables is not None:
         return table.key in package.tables
-    return table.info.get("ptah_package", package.name) == package.name
+    return bool(table.info.get("ptah_package", package.name) == package.name)
 
 
-def state(connection: Connection, package: Package, history: History) -> TableState:
+def state(connection: Connection | None, package: Package, history: History) -> TableState:
     """
     Return the state of a package's tables; reads only, ends the transaction.
+
+    No connection stands for an empty database.
 
     The models are compared with the database only where some of their tables
     exist: nothing is reflected on an empty database.
     """
     own = own_tables(package)
     made = history_tables(history)
-    names = {table.key for table in own} | made.ever
-    existing = frozenset(names & _existing(connection, names))
+    existing: frozenset[str] = frozenset()
     differences: tuple[Difference, ...] = ()
-    if own and existing:
-        differences = compare(connection, own, made)
-    connection.rollback()
+    if connection is not None:
+        names = {table.key for table in own} | made.ever
+        existing = frozenset(names & _existing(connection, names))
+        if own and existing:
+            differences = compare(connection, own, made)
+        connection.rollback()
     return TableState(
         models=tuple(table.key for table in own),
         existing=existing,

@@ -9,12 +9,16 @@ written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, ColumnElement, Connection, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from ptah_migrate.errors import DatabaseError, VersionTableError
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection
 
 TABLE = "ptah_db_versions"
 LONGEST = 128
@@ -171,9 +175,7 @@ def _widen(connection: Connection, wide: Table, key: str | None) -> None:
         )
     else:
         if key:
-            connection.exec_driver_sql(
-                f"ALTER TABLE {name} DROP CONSTRAINT {quote.quote(key)}"
-            )
+            connection.exec_driver_sql(f"ALTER TABLE {name} DROP CONSTRAINT {quote.quote(key)}")
         for column in ("package", "version_num"):
             connection.exec_driver_sql(
                 f"ALTER TABLE {name} ALTER COLUMN {column} TYPE VARCHAR({LONGEST})"

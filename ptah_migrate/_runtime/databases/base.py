@@ -43,12 +43,12 @@ class Database:
         self.schema = schema
 
     @contextmanager
-    def session(self, connection: Connection) -> Iterator[None]:  # noqa: ARG002
+    def session(self, connection: Connection) -> Iterator[None]:
         """Set the connection up for a run, and put back what was changed."""
         yield
 
     @contextmanager
-    def step(self, connection: Connection, *, transactional: bool = True) -> Iterator[None]:  # noqa: ARG002
+    def step(self, connection: Connection, *, transactional: bool = True) -> Iterator[None]:
         """Surround one step, outside its transaction, which its package may not want."""
         yield
 
@@ -56,15 +56,25 @@ class Database:
         """Be in a transaction again, where a step has ended it without SQLAlchemy's knowledge."""
 
     def before_commit(self, connection: Connection) -> None:
-        """Check what must hold at the end of a step, inside its transaction."""
+        """
+        Check what must hold at the end of a step, inside its transaction.
 
-    def commits_before(self, statement: str) -> bool:  # noqa: ARG002
+        Raises:
+            DatabaseError: it does not hold; the step must be undone.
+
+        """
+
+    def commits_before(self, statement: str) -> bool:
         """Return whether to execute this statement commits what was done before it."""
         return False
 
-    def commits(self, connection: Connection, statement: str) -> bool:  # noqa: ARG002
+    def commits(self, connection: Connection, statement: str) -> bool:
         """Return whether this statement, now executed, and all before it can't be rolled back."""
         return verb(statement) in _ENDING
+
+    def not_understood(self, error: BaseException) -> bool:
+        """Return whether the database refused a statement before it did anything."""
+        return False
 
     @contextmanager
     def locked(self, connection: Connection, timeout: float) -> Iterator[None]:

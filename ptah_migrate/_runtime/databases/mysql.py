@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -28,10 +28,15 @@ _HOLDER = text(
 )
 
 # What leaves the transaction open; everything else commits before and after itself.
-_WITHIN = frozenset(
-    "SELECT INSERT UPDATE DELETE REPLACE WITH VALUES SHOW SET DO CALL EXPLAIN DESCRIBE DESC USE "
-    "SAVEPOINT RELEASE ROLLBACK HANDLER LOAD PREPARE EXECUTE DEALLOCATE KILL".split()
-)
+# fmt: off
+_WITHIN = frozenset({
+    "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES",
+    "SHOW", "SET", "DO", "CALL", "EXPLAIN", "DESCRIBE", "DESC",
+    "USE", "SAVEPOINT", "RELEASE", "ROLLBACK", "HANDLER", "LOAD", "PREPARE",
+    "EXECUTE", "DEALLOCATE", "KILL",
+})
+# fmt: on
+_SYNTAX_ERROR = 1064
 _TEMPORARY = re.compile(r"\s*(?:CREATE(?:\s+OR\s+REPLACE)?|DROP)\s+TEMPORARY\b", re.IGNORECASE)
 
 # A server that closes idle sessions early would give the lock away during a long computation.
@@ -67,9 +72,14 @@ class MySQL(Database):
         """DDL commits first, even when it fails then."""
         return verb(statement) not in _WITHIN and not _TEMPORARY.match(statement)
 
-    def commits(self, connection: Connection, statement: str) -> bool:  # noqa: ARG002
+    def commits(self, connection: Connection, statement: str) -> bool:
         """DDL commits itself, and so do COMMIT and its relatives."""
         return self.commits_before(statement)
+
+    def not_understood(self, error: BaseException) -> bool:
+        """Tell a syntax error, before which DDL does not commit either."""
+        arguments: tuple[Any, ...] = getattr(getattr(error, "orig", None), "args", ())
+        return arguments[:1] == (_SYNTAX_ERROR,)
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Poll ``GET_LOCK``: its own wait would hide who holds it, and since when."""

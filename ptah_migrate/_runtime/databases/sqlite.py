@@ -15,17 +15,24 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
 from ptah_migrate._runtime.databases.base import Database, poll, whoami
 from ptah_migrate.errors import DatabaseError
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 BUSY_MILLISECONDS = 60_000
+
+# Rows without the row they refer to: how many, by table and referred table.
+Orphans = Counter[tuple[str, str]]
 
 
 class SQLite(Database):
@@ -35,18 +42,18 @@ class SQLite(Database):
         super().__init__(schema=schema)
         self._file: IO[str] | None = None
         self._path: Path | None = None
+        self._orphans: Orphans | None = None
+        self._transactional = True
         self._foreign_keys = False
 
     @contextmanager
     def session(self, connection: Connection) -> Iterator[None]:
         """Take transactions over from the driver, wait for other writers."""
+        connection.rollback()
         driver = _driver(connection)
-        before = driver.isolation_level
-        connection.rollback()
-        driver.isolation_level = None
-        busy = _pragma(connection, "busy_timeout")
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        connection.rollback()
+        before = _take_over(driver)
+        busy = _outside(connection, "PRAGMA busy_timeout")
+        _outside(connection, f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         event.listen(connection, "begin", _begin)
         try:
             yield
@@ -54,16 +61,18 @@ class SQLite(Database):
             event.remove(connection, "begin", _begin)
             if not connection.closed and not connection.invalidated:
                 connection.rollback()
-                connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(busy)}")
-                connection.rollback()
-                driver.isolation_level = before
+                _outside(connection, f"PRAGMA busy_timeout = {int(busy or 0)}")
+                _give_back(driver, before)
 
     @contextmanager
     def step(self, connection: Connection, *, transactional: bool = True) -> Iterator[None]:
-        """Switch foreign keys off around a step, if they were on; leave BEGIN to the driver or not."""
+        """Keep foreign keys off during a step; leave BEGIN to the driver where that is wished."""
         connection.rollback()
+        self._transactional = transactional
         self._foreign_keys = bool(_outside(connection, "PRAGMA foreign_keys"))
         if self._foreign_keys:
+            if self._orphans is None:
+                self._orphans = _orphans(connection)
             _outside(connection, "PRAGMA foreign_keys = OFF")
         if not transactional:
             event.remove(connection, "begin", _begin)
@@ -71,17 +80,24 @@ class SQLite(Database):
         try:
             yield
         finally:
-            if not connection.invalidated:
+            if not transactional:
+                event.listen(connection, "begin", _begin)
+            if not connection.invalidated and not connection.closed:
                 connection.rollback()
                 _driver(connection).isolation_level = None
                 if self._foreign_keys:
                     _outside(connection, "PRAGMA foreign_keys = ON")
-            if not transactional:
-                event.listen(connection, "begin", _begin)
+
+    def resume(self, connection: Connection) -> None:
+        """Begin again after a raw COMMIT: without it every statement would commit by itself."""
+        if self._transactional and not _in_transaction(connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def before_commit(self, connection: Connection) -> None:
         """
         Refuse to commit a step that left rows without the row they refer to.
+
+        Rows that were so before the step do not count.
 
         Raises:
             DatabaseError: the first such table is named.
@@ -89,21 +105,23 @@ class SQLite(Database):
         """
         if not self._foreign_keys:
             return
-        row = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-        if row is not None:
+        now = _orphans(connection)
+        if new := sorted(now - (self._orphans or Counter())):
+            table, parent = new[0]
             raise DatabaseError(
-                f"the step leaves rows of table '{row[0]}' without the row of '{row[2]}' "
+                f"the step leaves rows of table '{table}' without the row of '{parent}' "
                 "they refer to",
                 hint="delete or correct those rows in the revision",
             )
+        self._orphans = now
+
+    def commits(self, connection: Connection, statement: str) -> bool:
+        """Outside a transaction each statement commits itself."""
+        return not _in_transaction(connection)
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Lock a file beside the database; without a place for one, BEGIN IMMEDIATE is the lock."""
-        name = next(
-            (row[2] for row in connection.exec_driver_sql("PRAGMA database_list") if row[1] == "main"),
-            "",
-        )
-        connection.rollback()
+        name = _file_name(connection)
         if not name:
             return
         path = Path(f"{name}.ptah-migrate-lock")
@@ -122,15 +140,16 @@ class SQLite(Database):
         """Remove the lock file and give it free."""
         if self._file is not None and self._path is not None:
             # Removed while it is still locked: whoever opened it meanwhile finds
-            # that the path has gone and opens a new one (see _locked).
-            self._path.unlink(missing_ok=True)
+            # that the path has gone and opens a new one (see _locked). Windows
+            # refuses to remove an open file; there it stays, unlocked.
+            with suppress(OSError):
+                self._path.unlink()
             self._file.close()
         self._file = None
 
-    def lock_key(self, connection: Connection) -> bytes:
-        """Return the file's path; a database in memory is its own."""
-        name = connection.engine.url.database or f"memory-{threading.get_ident()}"
-        return os.path.realpath(name).encode()
+    def identity(self, connection: Connection) -> str:
+        """Return the file's path; a database in memory belongs to its thread."""
+        return _file_name(connection) or f"memory of thread {threading.get_ident()}"
 
 
 def _begin(connection: Connection) -> None:
@@ -139,17 +158,35 @@ def _begin(connection: Connection) -> None:
         return
     # An autocommit block puts the driver back to its default mode when it ends.
     _driver(connection).isolation_level = None
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if not _in_transaction(connection):  # an application's listener may have sent BEGIN
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+# -- the driver's connection -----------------------------------------------------------
 
 
 def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _pragma(connection: Connection, name: str) -> int:
-    value = int(connection.exec_driver_sql(f"PRAGMA {name}").scalar() or 0)
-    connection.rollback()
-    return value
+def _in_transaction(connection: Connection) -> bool:
+    return bool(getattr(connection.connection.driver_connection, "in_transaction", True))
+
+
+def _take_over(driver: Any) -> tuple[str | None, bool | int | None]:
+    """Switch the driver's own transactions off and return what its settings were."""
+    before = (driver.isolation_level, getattr(driver, "autocommit", None))
+    if isinstance(before[1], bool):  # Python 3.12's way, instead of isolation_level
+        driver.autocommit = True
+        driver.autocommit = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL
+    driver.isolation_level = None
+    return before
+
+
+def _give_back(driver: Any, before: tuple[str | None, bool | int | None]) -> None:
+    driver.isolation_level = before[0]
+    if isinstance(before[1], bool):
+        driver.autocommit = before[1]
 
 
 def _outside(connection: Connection, statement: str) -> Any:
@@ -163,21 +200,52 @@ def _outside(connection: Connection, statement: str) -> Any:
     return row[0] if row else None
 
 
+def _orphans(connection: Connection) -> Orphans:
+    cursor = _driver(connection).cursor()
+    try:
+        cursor.execute("PRAGMA foreign_key_check")
+        return Counter((row[0], row[2]) for row in cursor.fetchall())
+    finally:
+        cursor.close()
+
+
+def _file_name(connection: Connection) -> str:
+    """Return the path of the database's file, as SQLite knows it; empty for one in memory."""
+    cursor = _driver(connection).cursor()
+    try:
+        cursor.execute("PRAGMA database_list")
+        names = [row[2] for row in cursor.fetchall() if row[1] == "main"]
+    finally:
+        cursor.close()
+    return os.path.realpath(names[0]) if names and names[0] else ""
+
+
+# -- the lock file ---------------------------------------------------------------------
+
+
 def _locked(path: Path) -> IO[str] | None:
     """Return the file, opened and locked; None while somebody else has it."""
-    file = path.open("a+", encoding="utf-8")
+    file = _opened(path)
     try:
         if not _try_lock(file) or not _still_there(file, path):
             file.close()
             return None
-        file.seek(0)
-        file.truncate()
-        file.write(f"{whoami()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        file.flush()
+        if file.writable():
+            file.seek(0)
+            file.truncate()
+            file.write(f"{whoami()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            file.flush()
     except BaseException:
         file.close()
         raise
     return file
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open("a+", encoding="utf-8")
+    except PermissionError:
+        return path.open(encoding="utf-8")  # another user's; a lock on it counts all the same
 
 
 def _still_there(file: IO[str], path: Path) -> bool:
