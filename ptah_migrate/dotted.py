@@ -26,7 +26,7 @@ def resolve(value: Any, what: str) -> Any:
         found: Any = import_module(module)
         for name in path.split("."):
             found = getattr(found, name)
-    except Exception as error:  # noqa: BLE001 - the module's own code runs here
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"{what}, '{value}', cannot be imported: {type(error).__name__}: {error}",
             hint="correct the name, or the module it names",

@@ -12,6 +12,7 @@ import ast
 import re
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.machinery import PathFinder
@@ -416,9 +417,12 @@ def _beside(stub: Path, path: Any) -> Any:
 
 def _parsed(stub: Path) -> ast.Module:
     try:
-        return ast.parse(stub.read_bytes(), str(stub))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are for the author, when the file is run
+            return ast.parse(stub.read_bytes(), str(stub))
     except SyntaxError as error:
-        problem = f"{stub}:{error.lineno}: syntax error: {error.msg}"
+        place = f"{stub}:{error.lineno}" if error.lineno else str(stub)
+        problem = f"{place}: syntax error: {error.msg}"
     except (OSError, ValueError, RecursionError, MemoryError) as error:
         problem = f"{stub}: cannot be read: {error}"
     raise RegistrationError(problem, hint="correct the file")

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from ptah_migrate._history.graph import History
-from ptah_migrate._history.read import parse, read
+from ptah_migrate._history.marker import NOT_WRITTEN, unwritten
+from ptah_migrate._history.read import candidates, parse, read
 from ptah_migrate._history.tables import HistoryTables, tables
 
-__all__ = ["History", "HistoryTables", "parse", "read", "tables"]
+__all__ = [
+    "NOT_WRITTEN",
+    "History",
+    "HistoryTables",
+    "candidates",
+    "parse",
+    "read",
+    "tables",
+    "unwritten",
+]

@@ -9,10 +9,10 @@ Alembic's own RevisionMap, so that it means what Alembic's users know.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ptah_migrate.errors import (
     CycleError,
@@ -49,11 +49,13 @@ class History:
         self.revisions = revisions
         self.directories = directories
         self.branches = branches
+        self._labelled = self._labels()
         self._check_parents()
         self.children = self._children(lambda revision: revision.down)
         self.heads = tuple(id_ for id_ in revisions if not self.children[id_])
         self.bases = tuple(id_ for id_, revision in revisions.items() if not revision.down)
         self._sorted = self._topological()
+        self._check_ids()
 
     # -- shape -------------------------------------------------------------------
 
@@ -81,10 +83,6 @@ class History:
             return revision.down
         named = (self._labelled.get(dep, dep) for dep in revision.depends_on)
         return tuple(dict.fromkeys((*revision.down, *named)))
-
-    @cached_property
-    def _labelled(self) -> dict[str, str]:
-        return {label: rev.id for rev in self.revisions.values() for label in rev.labels}
 
     def __len__(self) -> int:
         return len(self.revisions)
@@ -131,7 +129,8 @@ class History:
         if spec == "heads" or (spec == "head" and (self.branches or len(self.heads) <= 1)):
             return self.heads
         with self.alembic() as rmap:
-            return tuple(s.revision for s in rmap.get_revisions(spec) if s is not None)
+            found = rmap.get_revisions(spec)
+            return tuple(one.revision for one in found if one is not None and one != "base")
 
     def upgrades(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
         """
@@ -146,7 +145,8 @@ class History:
             spec = "heads"
         if not self.revisions and spec in ("head", "heads"):
             return ()
-        if spec == "base" or spec.startswith("-"):
+        rows = self.outer(rows)
+        if spec not in self.revisions and (spec == "base" or spec.startswith("-")):
             raise TargetError(
                 f"'{self.package}:{spec}' is below the present revision",
                 hint=f"run: ptah-migrate downgrade {self.package}:{spec}",
@@ -154,7 +154,7 @@ class History:
         if self._simple(spec, rows):
             return self._chain_up(spec, rows)
         with self.alembic() as rmap:
-            found = rmap.iterate_revisions(spec, tuple(rows), implicit_base=True)
+            found = rmap.iterate_revisions(spec, rows, implicit_base=True)
             return tuple(reversed([script.revision for script in found]))
 
     def downgrades(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
@@ -165,18 +165,25 @@ class History:
             TargetError, UnknownRevisionError: ``spec`` names no place below ``rows``.
 
         """
-        if spec.startswith("+"):
+        rows = self.outer(rows)
+        if spec not in self.revisions and spec.startswith("+"):
             raise TargetError(
                 f"'{self.package}:{spec}' is above the present revision",
                 hint=f"run: ptah-migrate upgrade {self.package}:{spec}",
             )
         if not rows and not _RELATIVE.match(spec):
-            self.resolve(spec)
+            if self.resolve(spec):
+                raise self._below(spec)
             return ()
+        if len(rows) > 1 and _RELATIVE.match(spec):
+            raise TargetError(
+                f"'{self.package}:{spec}' is ambiguous: it is at {', '.join(rows)}",
+                hint=f"name the place to go to: {self.package}:REVISION, or :LABEL@{spec}",
+            )
         if self._simple(spec, rows):
             return self._chain_down(spec, rows)
         with self.alembic() as rmap:
-            found = rmap.iterate_revisions(tuple(rows), spec, select_for_downgrade=True)
+            found = rmap.iterate_revisions(rows, spec, select_for_downgrade=True)
             return tuple(script.revision for script in found)
 
     def _simple(self, spec: str, rows: Collection[str]) -> bool:
@@ -207,19 +214,21 @@ class History:
         if end < 0:
             raise self._too_far(spec, start)
         if end > start:
-            raise TargetError(
-                f"package '{self.package}' is at '{self._sorted[start - 1]}', "
-                f"which is below '{spec}'",
-                hint=f"run: ptah-migrate upgrade {self.package}:{spec}",
-            )
+            raise self._below(spec, f"'{self._sorted[start - 1]}'" if start else "base")
         return tuple(reversed(self._sorted[end:start]))
 
     def _position(self, rows: Collection[str]) -> int:
         return max((self._sorted.index(row) + 1 for row in rows), default=0)
 
+    def _below(self, spec: str, place: str = "base") -> TargetError:
+        return TargetError(
+            f"package '{self.package}' is at {place}, which is below '{spec}'",
+            hint=f"run: ptah-migrate upgrade {self.package}:{spec}",
+        )
+
     def _too_far(self, spec: str, left: int) -> TargetError:
         return TargetError(
-            f"'{self.package}:{spec}' is outside the history, which has {left} more in that direction",
+            f"'{self.package}:{spec}' is outside the history: {left} revisions are left that way",
             hint=f"see: ptah-migrate history {self.package}",
         )
 
@@ -228,6 +237,15 @@ class History:
     def unknown(self, rows: Iterable[str]) -> tuple[str, ...]:
         """Return the rows that no file stands for."""
         return tuple(sorted(row for row in rows if row not in self.revisions))
+
+    def outer(self, ids: Collection[str]) -> tuple[str, ...]:
+        """Return the ids that no other one of them implies."""
+        if len(ids) < 2:
+            return tuple(ids)
+        below: set[str] = set()
+        for id_ in ids:
+            below |= self.ancestors(self.parents(id_))
+        return tuple(id_ for id_ in ids if id_ not in below)
 
     def after_upgrade(self, rows: Collection[str], id_: str) -> tuple[str, ...]:
         """Return the rows once ``id_`` is applied: it replaces its parents."""
@@ -238,18 +256,35 @@ class History:
         """Return the rows once ``id_`` is reverted: parents no other applied one implies return."""
         left = {row for row in rows if row != id_}
         implied = self.ancestors(left) if left else set()
-        return tuple(sorted(left | {p for p in self._outer(id_) if p not in implied}))
-
-    def _outer(self, id_: str) -> tuple[str, ...]:
-        """Return the parents of a revision that no other parent of it implies."""
-        parents = self.parents(id_)
-        if len(parents) < 2:
-            return parents
-        return tuple(
-            p for p in parents if not any(p in self.ancestors((q,)) for q in parents if q != p)
-        )
+        back = self.outer(self.parents(id_))
+        return tuple(sorted(left | {parent for parent in back if parent not in implied}))
 
     # -- validation ----------------------------------------------------------------
+
+    def _labels(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for revision in self.revisions.values():
+            for label in revision.labels:
+                other = found.setdefault(label, revision.id)
+                if label in self.revisions or other != revision.id:
+                    raise HistoryError(
+                        self.package,
+                        f"label '{label}' of revision '{revision.id}' ({revision.path}) is taken "
+                        f"by revision '{label if label in self.revisions else other}'",
+                        hint="give one of them another name",
+                    )
+        return found
+
+    def _check_ids(self) -> None:
+        """Refuse what Alembic refuses, where its way of reading targets is needed."""
+        for id_, revision in () if self.linear else self.revisions.items():
+            if "-" in id_ or "+" in id_:
+                raise HistoryError(
+                    self.package,
+                    f"revision '{id_}' ({revision.path}) of a history with branches has a "
+                    "'-' or '+' in its id",
+                    hint="a target such as 'a-1' could mean two things there: rename it",
+                )
 
     def _check_parents(self) -> None:
         for revision in self.revisions.values():
@@ -313,37 +348,44 @@ class _Translated:
 
     @property
     def _map(self) -> RevisionMap:
-        from alembic.script.revision import Revision as AlembicRevision
-        from alembic.script.revision import RevisionMap
-
-        def revisions() -> Iterator[Any]:
-            for rev in self.history.revisions.values():
-                yield AlembicRevision(
-                    rev.id, rev.down or None, rev.depends_on or None, rev.labels or None
-                )
-
-        rmap = self.history.__dict__.get("_revision_map")
-        if rmap is None:
-            rmap = self.history.__dict__["_revision_map"] = RevisionMap(revisions)
-        return rmap  # type: ignore[no-any-return]
+        found: RevisionMap | None = self.history.__dict__.get("_revision_map")
+        if found is None:
+            found = self.history.__dict__["_revision_map"] = _revision_map(self.history)
+        return found
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
 
-        history = self.history
+        package, known = self.history.package, tuple(self.history.revisions)
         if isinstance(error, MultipleHeads):
-            raise MultipleHeadsError(history.package, history.heads) from error
+            raise MultipleHeadsError(package, tuple(error.heads)) from error
         if isinstance(error, ResolutionError):
-            raise UnknownRevisionError(
-                history.package, str(error.argument), tuple(history.revisions)
-            ) from error
+            raise UnknownRevisionError(package, str(error.argument), known) from error
         if isinstance(error, RevisionError):
-            raise HistoryError(history.package, _sentence(history.package, error)) from error
+            words = str(error).strip().rstrip(".")
+            raise TargetError(
+                f"package '{package}': {words[:1].lower()}{words[1:]}",
+                hint=f"see: ptah-migrate history {package}",
+            ) from error
 
 
-def _sentence(package: str, error: Exception) -> str:
-    words = str(error).strip().rstrip(".")
-    return f"package '{package}': {words[:1].lower()}{words[1:]}"
+def _revision_map(history: History) -> RevisionMap:
+    from alembic.script.revision import Revision as AlembicRevision
+    from alembic.script.revision import RevisionMap
+
+    class AnyId(AlembicRevision):
+        """A revision whose id was checked when it was read."""
+
+        @classmethod
+        def verify_rev_id(cls, revision: str) -> None:
+            """Accept the id."""
+
+    return RevisionMap(
+        lambda: [
+            AnyId(rev.id, rev.down or None, rev.depends_on or None, rev.labels or None)
+            for rev in history.revisions.values()
+        ]
+    )
 
 
 def _closure(ids: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[str]:

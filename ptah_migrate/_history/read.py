@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import tokenize
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ _BODY = re.compile(r"^(?:def|class|async[ \t]+def)\b|^@", re.MULTILINE)
 # Rather too wide than too narrow: who runs the file looks again, before anything is run.
 _FUNCTION = (
     r"^[ \t]*(?:async[ \t]+)?def[ \t]+{0}\b"
-    r"|^[ \t]*(?:\w+[ \t]*,[ \t]*)*{0}\b[ \t]*(?:,.*)?[:=]"
+    r"|^[ \t]*(?:\w+[ \t]*[,=][ \t]*)*{0}\b[ \t]*(?:,.*)?[:=]"
     r"|^[ \t]*(?:from\b.*\b)?import\b(?:.*\b{0}\b|[ \t]*\*|[ \t]*\()"
 )
 _UPGRADE = re.compile(_FUNCTION.format("upgrade"), re.MULTILINE)
@@ -43,6 +44,7 @@ _UNKNOWN = object()
 
 # These mean something in a target, so a revision could not be named by them.
 _RESERVED = re.compile(r"base|heads?|[+-]\d+|.*@.*", re.DOTALL)
+_NO_PLACE = re.compile(r"base|[+-]\d+")
 LONGEST = 128  # what the version table holds
 
 
@@ -70,6 +72,17 @@ def read(package: Package) -> History:
         if other is not found:
             raise DuplicateRevisionError(package.name, found.id, (str(other.path), str(path)))
     return History(package.name, revisions, folders, branches=package.branches)
+
+
+def candidates(package: Package) -> tuple[Path, ...]:
+    """
+    Return the files of a package that may be revisions, in Alembic's order.
+
+    Raises:
+        PackagePathError: a directory is missing, or may not be read.
+
+    """
+    return tuple(_files(package, directories(package)))
 
 
 def _files(package: Package, folders: Iterable[Path]) -> Iterator[Path]:
@@ -120,9 +133,9 @@ def parse(path: Path, package: str) -> Revision | None:
 
 def _text(path: Path, package: str) -> str:
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        text = data.decode(encoding)
     except OSError as error:
         raise RevisionFileError(package, str(path), f"cannot be read: {error.strerror}") from error
     except (SyntaxError, UnicodeError, LookupError) as error:
@@ -176,14 +189,23 @@ def _settled(values: Mapping[str, Any]) -> bool:
 
 def _parsed(text: str) -> ast.Module | None:
     try:
-        return ast.parse(text)
+        return _tree(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
+def _tree(text: str) -> ast.Module:
+    if "\\" not in text:
+        return ast.parse(text)
+    with warnings.catch_warnings():
+        # "invalid escape sequence" is for the author, once, when the file is run.
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
 def _parsed_or_fail(text: str, path: Path, package: str) -> ast.Module:
     try:
-        return ast.parse(text, str(path))
+        return _tree(text)
     except SyntaxError as error:
         problem = "has conflict markers" if _CONFLICT.search(text) else f"syntax error: {error.msg}"
         raise RevisionFileError(package, str(path), problem, line=error.lineno) from error
@@ -214,16 +236,29 @@ def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
         yield from ((name, None) for name in _bound(node))
 
 
-def _bound(node: ast.AST) -> Iterator[str]:
+_SCOPES = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+)
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
     """Yield the names that a compound statement or an import binds in the module."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-        return
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-        yield node.id
-    elif isinstance(node, ast.ImportFrom | ast.Import):
-        yield from (alias.asname or alias.name for alias in node.names)
-    for child in ast.iter_child_nodes(node):
-        yield from _bound(child)
+    stack: list[ast.AST] = [node]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, ast.Name) and isinstance(found.ctx, ast.Store | ast.Del):
+            yield found.id
+        elif isinstance(found, ast.ImportFrom | ast.Import):
+            yield from (alias.asname or alias.name for alias in found.names)
+        elif not isinstance(found, _SCOPES):
+            stack.extend(ast.iter_child_nodes(found))
 
 
 def _value(node: ast.expr | None, known: Mapping[str, Any]) -> Any:
@@ -247,15 +282,21 @@ def _revision(values: Mapping[str, Any], doc: str, text: str, path: Path, packag
     def words(name: str) -> tuple[str, ...]:
         return _words(values.get(name), name, path, package)
 
-    inside, outside = _by_package(words("depends_on"), package)
-    near, far = _by_package(words("requires"), package)
+    depends_on, requires = words("depends_on"), words("requires")
+    named = [*requires, *(word for word in depends_on if ":" in word)]
+    wishes = [_requirement(word, path, package) for word in named]
     return Revision(
         package=package,
         id=_identifier(values["revision"], path, package),
         path=path,
         down=words("down_revision"),
-        depends_on=tuple(dict.fromkeys((*inside, *near))),
-        requires=tuple(_requirement(word, path, package) for word in (*far, *outside)),
+        depends_on=tuple(
+            dict.fromkeys(
+                [word for word in depends_on if ":" not in word]
+                + [wish.id for wish in wishes if wish.package == package]
+            )
+        ),
+        requires=tuple(wish for wish in wishes if wish.package != package),
         run_before=tuple(_requirement(word, path, package) for word in words("run_before")),
         labels=words("branch_labels"),
         doc=doc.strip().partition("\n")[0].strip(),
@@ -276,21 +317,6 @@ def _identifier(value: Any, path: Path, package: str) -> str:
     raise RevisionFileError(package, str(path), problem)
 
 
-def _by_package(words: Iterable[str], package: str) -> tuple[list[str], list[str]]:
-    """Split names of revisions into ids of this package, and names of other packages' ones."""
-    inside: list[str] = []
-    outside: list[str] = []
-    for word in words:
-        name, colon, identifier = word.removeprefix("?").partition(":")
-        if not colon:
-            inside.append(word)
-        elif name == package and identifier:
-            inside.append(identifier)
-        else:
-            outside.append(word)
-    return inside, outside
-
-
 def _words(value: Any, name: str, path: Path, package: str) -> tuple[str, ...]:
     """Return a constant as Alembic takes it: None, a text, or several texts."""
     if value is None or value == "":
@@ -306,7 +332,7 @@ def _words(value: Any, name: str, path: Path, package: str) -> tuple[str, ...]:
 def _requirement(word: str, path: Path, package: str) -> Requirement:
     optional = word.startswith("?")
     name, _, identifier = word.removeprefix("?").partition(":")
-    if not name or not identifier:
+    if not name or not identifier or _NO_PLACE.fullmatch(identifier):
         raise RevisionFileError(
             package, str(path), f"'{word}' must be written package:revision, as in 'other:003'"
         )

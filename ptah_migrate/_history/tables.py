@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ptah_migrate._history.graph import History
 
 _CREATE = re.compile(
-    r"\s*create\s+table\s+(?:if\s+not\s+exists\s+)?((?:[\"`\[]?\w+[\"`\]]?\.)?[\"`\[]?\w+)", re.I
+    r"\s*create\s+table\s+(?:if\s+not\s+exists\s+)?((?:[\"`\[]?\w+[\"`\]]?\.)?[\"`\[]?\w+)",
+    re.IGNORECASE,
 )
 
 
@@ -54,32 +56,41 @@ def tables(history: History) -> HistoryTables:
 
 
 def _operations(source: bytes) -> Iterator[tuple[str, str, str]]:
-    """Yield (verb, table, new name) of every table operation outside ``downgrade``, in file order."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return
+    """Yield (verb, table, new name) of each operation outside ``downgrade``, in file order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return
     for top in tree.body:
         if isinstance(top, ast.FunctionDef) and top.name == "downgrade":
             continue
-        for node in ast.walk(top):
-            if isinstance(node, ast.Call):
-                yield from _operation(node)
+        calls = [node for node in ast.walk(top) if isinstance(node, ast.Call)]
+        for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
+            yield from _operation(call)
 
 
 def _operation(call: ast.Call) -> Iterator[tuple[str, str, str]]:
     verb = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    first = _text(call.args[0]) if call.args else ""
-    schema = next((_text(k.value) for k in call.keywords if k.arg == "schema"), "")
+    first = _argument(call, 0, "table_name", "old_table_name")
+    schema = _argument(call, None, "schema")
     prefix = f"{schema}." if schema else ""
     if verb == "create_all":
         yield verb, "", ""
     elif verb in ("create_table", "drop_table") and first:
         yield verb, prefix + first, ""
-    elif verb == "rename_table" and first and len(call.args) > 1:
-        yield verb, prefix + first, prefix + _text(call.args[1])
+    elif verb == "rename_table" and first and (new := _argument(call, 1, "new_table_name")):
+        yield verb, prefix + first, prefix + new
     elif verb in ("execute", "exec_driver_sql", "text") and (made := _CREATE.match(first)):
         yield "create_table", re.sub(r"[\"`\[\]]", "", made.group(1)), ""
+
+
+def _argument(call: ast.Call, position: int | None, *names: str) -> str:
+    """Return a literal text argument, empty when it is something else."""
+    if position is not None and len(call.args) > position:
+        return _text(call.args[position])
+    return next((_text(k.value) for k in call.keywords if k.arg in names), "")
 
 
 def _text(node: ast.expr) -> str:
