@@ -8,16 +8,20 @@ that do not exist yet.
 
 from __future__ import annotations
 
-import configparser
 import logging
-import logging.config
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ptah_migrate._pyramid.state import suspended
-from ptah_migrate.errors import ConfigError
+from ptah_migrate._pyramid import inifile
+from ptah_migrate._pyramid.state import OURSELVES, suspended
+from ptah_migrate.errors import ConfigError, MissingExtraError
+
+logger = logging.getLogger("ptah.migrate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,76 +44,97 @@ def load(uri: str, *, application: bool = True) -> Loaded:
     Return the settings of ``file.ini[#section]``, and the application where it loads.
 
     Nothing is upgraded, checked or populated on the way. An application that
-    cannot be loaded is told in ``problem``; the settings still count.
+    cannot be loaded is told in ``problem``; the settings still count. Without
+    ``application`` none of its code is imported.
 
     Raises:
         ConfigError: the file is missing, cannot be parsed, or has no such section.
 
     """
-    path, _, section = uri.partition("#")
-    if not Path(path).is_file():
-        raise ConfigError(f"settings file '{path}' does not exist", hint="check the path")
+    name, _, section = uri.partition("#")
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"settings file '{name}' does not exist", hint="check the path")
     try:
         import plaster
     except ImportError:
-        return Loaded(_by_configparser(path, section or "main"), problem="Pyramid is not installed")
+        return Loaded(inifile.read(path, section), problem=_no_pyramid())
     try:
         loader = plaster.get_loader(uri, protocols=["wsgi"])
-        settings = dict(loader.get_wsgi_app_settings(section or None))
-        has_logging = "loggers" in loader.get_sections()
-        if has_logging:
-            loader.setup_logging()
+        configured = _logging(loader, name)
     except Exception as error:  # noqa: BLE001 - a loader of somebody else's
-        return _plain(path, section, error)
-    if not application:
-        return Loaded(settings, logging=has_logging)
-    return _with_application(uri, settings, has_logging=has_logging)
+        return Loaded(inifile.read(path, section), problem=_words(error))
+    with _aside():
+        found = _application(loader, uri, section) if application else Loaded()
+    if found.registry is None:
+        found = replace(found, settings={**_plain(path, section, found), **found.settings})
+    return replace(found, logging=configured)
 
 
-def _plain(path: str, section: str, error: Exception) -> Loaded:
-    """Return the settings of a file that is no PasteDeploy application."""
-    settings = _by_configparser(path, section or "main")
-    return Loaded(settings, problem=f"{type(error).__name__}: {_one_line(error)}")
+def _plain(path: Path, section: str, found: Loaded) -> Mapping[str, str]:
+    """Return the file's settings; without complaint where its loader gave some already."""
+    with suppress(*(ConfigError,) if found.settings else ()):
+        return inifile.read(path, section)
+    return {}
 
 
-def _with_application(uri: str, settings: Mapping[str, Any], *, has_logging: bool) -> Loaded:
+def _logging(loader: Any, name: str) -> bool:
+    """Configure the logging as the file says; return whether it says anything usable."""
+    if "loggers" not in loader.get_sections():
+        return False
     try:
-        from pyramid.config import global_registries
-        from pyramid.paster import get_app
+        loader.setup_logging()
+    except Exception as error:  # noqa: BLE001 - handlers are the application's own
+        logger.warning("the logging of %s cannot be set up: %s", name, _words(error))
+        return False
+    return True
 
-        with suspended():
-            application = get_app(uri, options={"__script__": "ptah-migrate"})
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """Keep what an application says while it loads out of the results of a command."""
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        # Pyramid 2.1 imports pkg_resources, and setuptools since 80 says so on each command.
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+        yield
+
+
+def _application(loader: Any, uri: str, section: str) -> Loaded:
+    settings: dict[str, Any] = {}
+    try:
+        settings = dict(loader.get_wsgi_app_settings(section or None))
+        registry = _registry(uri)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the application's code runs here
-        problem = f"{type(error).__name__}: {_one_line(error)}"
-        return Loaded(settings, problem=problem, logging=has_logging)
-    # A PasteDeploy filter around the application has no registry of its own.
-    registry = getattr(application, "registry", None) or global_registries.last
+        return Loaded(settings, problem=_words(error))
     if registry is None:
-        return Loaded(settings, problem="it is no Pyramid application", logging=has_logging)
-    return Loaded({**settings, **(registry.settings or {})}, registry, logging=has_logging)
+        return Loaded(settings, problem="it is no Pyramid application")
+    return Loaded({**settings, **(registry.settings or {})}, registry)
 
 
-def _one_line(error: BaseException) -> str:
+def _registry(uri: str) -> Any:
+    """Load an application and return its registry; None when it has none."""
+    from pyramid.config import global_registries
+    from pyramid.paster import get_app
+
+    before = global_registries.last
+    with suspended():
+        application = get_app(uri, options={"__script__": OURSELVES})
+    registry = getattr(application, "registry", None)
+    if registry is None and global_registries.last is not before:
+        # A PasteDeploy filter around the application has no registry of its own.
+        return global_registries.last
+    return registry
+
+
+def _no_pyramid() -> str:
+    error = MissingExtraError("Pyramid", "pyramid")
+    return f"{error}: {error.hint}"
+
+
+def _words(error: BaseException) -> str:
+    """Return an error in one line; of a conflict with the places, of others without advice."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "pyramid":
+        return _no_pyramid()
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else ""
-
-
-def _by_configparser(path: str, section: str) -> dict[str, str]:
-    """Return the settings of ``[app:section]`` or ``[section]``, as an ini file alone tells them."""
-    here = {"here": str(Path(path).resolve().parent), "__file__": str(Path(path).resolve())}
-    parser = configparser.ConfigParser(defaults={k: v.replace("%", "%%") for k, v in here.items()})
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            parser.read_file(file)
-        found = next(
-            (name for name in (f"app:{section}", section) if parser.has_section(name)), None
-        )
-        if found is None:
-            raise ConfigError(
-                f"'{path}' has no section [app:{section}]",
-                hint=f"sections: {', '.join(parser.sections()) or 'none'}",
-            )
-        return {key: value for key, value in parser.items(found) if key not in here}
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise ConfigError(f"'{path}' cannot be read: {_one_line(error)}") from error
+    shown = lines if type(error).__name__ == "ConfigurationConflictError" else lines[:1]
+    return f"{type(error).__name__}: {' '.join(shown)}".rstrip(": ")

@@ -7,6 +7,7 @@ they are plain marks: the entry point's reader finds them in the source.
 
 from __future__ import annotations
 
+import linecache
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -37,19 +38,22 @@ def register_migration(
 
     """
     frame = sys._getframe(1)  # noqa: SLF001 - the declaration stands for its line
-    _at_module_level(frame, "register_migration", "config.register_migration")
+    _at_module_level(frame)
     try:
         make_package(package, path, title, **options)
     except TypeError as error:
         raise RegistrationError(f"package '{package}': {error}") from error
-    info = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, "")
+    info = _info(frame)
+    module = str(frame.f_globals["__name__"])
 
-    def callback(context: Any, name: str, ob: Any) -> None:  # noqa: ARG001 - venusian's form
-        config = context.config.with_package(sys.modules[frame_module])
-        _included(config).register_migration(package, path, title, **options, _info=info)
+    def callback(context: Any, *_: object) -> None:
+        config = _included(context, module)
+        config.register_migration(package, path, title, **options, _info=info)
 
-    frame_module = str(frame.f_globals["__name__"])
-    _attach(frame, f"_ptah_migration_{package}_{frame.f_lineno}", callback)
+    holder = _Declared()
+    # Two calls on one line, in a loop, are two declarations.
+    frame.f_globals[f"_ptah_migration_{frame.f_lineno}_{package}_{path}"] = holder
+    _attach(holder, callback, depth=2)
 
 
 class populate:  # noqa: N801 - a decorator
@@ -70,40 +74,42 @@ class populate:  # noqa: N801 - a decorator
     def __call__(self, factory: F) -> F:
         """Mark the function; ``config.scan()`` registers it."""
         frame = sys._getframe(1)  # noqa: SLF001 - the declaration stands for its line
-        info = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, "")
+        info = _info(frame)
+        module = str(frame.f_globals["__name__"])
 
-        def callback(context: Any, name: str, ob: Any) -> None:  # noqa: ARG001
-            _included(context.config).ptah_populate_step(
+        def callback(context: Any, *_: object) -> None:
+            _included(context, module).ptah_populate_step(
                 self.name, factory, self.title, self.active, self.requires, _info=info
             )
 
-        _attach_to(factory, callback, depth=2)
+        _attach(factory, callback, depth=2)
         return factory
 
 
-def _at_module_level(frame: FrameType, name: str, directive: str) -> None:
+def _at_module_level(frame: FrameType) -> None:
     if frame.f_code.co_name != "<module>":
         raise RegistrationError(
-            f"{name} is called inside a function, where a scan does not see it "
+            "register_migration is called inside a function, where a scan does not see it "
             f"({frame.f_code.co_filename}:{frame.f_lineno})",
-            hint=f"call it at module level, or use {directive}",
+            hint="call it at module level, or use config.register_migration",
         )
 
 
-def _included(config: Any) -> Any:
-    """Return the configurator, with our directives even where nobody included us."""
+def _info(frame: FrameType) -> tuple[str, int, str, str]:
+    """Return where a declaration stands, as Pyramid shows it in a conflict."""
+    code = frame.f_code
+    line = linecache.getline(code.co_filename, frame.f_lineno).strip()
+    return (code.co_filename, frame.f_lineno, code.co_name, line)
+
+
+def _included(context: Any, module: str) -> Any:
+    """Return the scan's configurator for a module, with our directives also if nobody did so."""
+    config = context.config.with_package(sys.modules[module])
     config.include("ptah_migrate")
     return config
 
 
-def _attach(frame: FrameType, name: str, callback: Callable[..., None]) -> None:
-    holder = _Declared()
-    frame.f_globals[name] = holder
-    holder.__module__ = str(frame.f_globals["__name__"])
-    _attach_to(holder, callback, depth=3)
-
-
-def _attach_to(target: Any, callback: Callable[..., None], *, depth: int) -> None:
+def _attach(target: Any, callback: Callable[..., None], *, depth: int) -> None:
     """Let venusian know; ``depth`` frames lie between this call and the declaring module."""
     try:
         import venusian

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ptah_migrate._pyramid import startup
 from ptah_migrate._pyramid.state import MODES, of
-from ptah_migrate.errors import RegistrationError
-from ptah_migrate.model import Origin, PopulateStep, Source
+from ptah_migrate.errors import RegistrationConflictError, RegistrationError
+from ptah_migrate.model import Origin, Package, PopulateStep, Source
 from ptah_migrate.registry import make_package
 
 # After everything else: an application's own actions use small orders.
@@ -17,19 +17,18 @@ LATE = 1_000_000
 
 
 def includeme(config: Any) -> None:
-    """
-    Add the directives, and the subscriber that ends the start-up.
-
-    Include it early: other packages' ``ApplicationCreated`` subscribers then
-    come after it.
-    """
+    """Add the directives, and the subscriber that ends the start-up."""
     from pyramid.events import ApplicationCreated
 
     config.add_directive("register_migration", register_migration)
     config.add_directive("ptah_migrate", ptah_migrate)
     config.add_directive("ptah_populate", ptah_populate)
     config.add_directive("ptah_populate_step", ptah_populate_step)
-    config.add_subscriber(startup.at_created, ApplicationCreated)
+    if not of(config.registry).included:
+        of(config.registry).included = True
+        # At once, not at commit: other packages' subscribers then come after
+        # it, and find their tables.
+        config.registry.registerHandler(startup.at_created, (ApplicationCreated,))
 
 
 def register_migration(
@@ -44,21 +43,18 @@ def register_migration(
 
     Raises:
         RegistrationError: a name, a path or an option is impossible.
+        RegistrationConflictError: another add-on registered it before a commit.
 
     """
     info = config.action_info
     source = Source.PLUGIN if config.includepath else Source.APPLICATION
+    origin = Origin(source, str(info.file or ""), int(info.line or 0))
     try:
-        found = make_package(
-            package,
-            _absolute(config, path),
-            title,
-            origin=Origin(source, str(info.file or ""), int(info.line or 0)),
-            **options,
-        )
+        found = make_package(package, _specs(config, path), title, origin=origin, **options)
     except TypeError as error:
         raise RegistrationError(f"package '{package}': {error}") from error
-    if not _first_time(config, ("ptah_migrate", found.name)):
+    discriminator = ("ptah_migrate", found.name)
+    if _overridden(config, found) or not _first_time(config, discriminator, found.paths):
         return
 
     def register() -> None:
@@ -66,7 +62,7 @@ def register_migration(
 
     shown = config.introspectable("database migrations", found.name, found.name, "migration")
     shown.update(title=found.title, paths=found.paths, force=found.force, fresh=found.fresh)
-    config.action(("ptah_migrate", found.name), register, introspectables=(shown,))
+    config.action(discriminator, register, introspectables=(shown,))
 
 
 def ptah_migrate(
@@ -76,29 +72,30 @@ def ptah_migrate(
     Bring the database up to date, or look at it, when the application starts.
 
     Args:
+        config: the Configurator.
         mode: ``upgrade`` (the default), ``check`` (refuse to start when
             something is pending), ``warn``, or ``off``. Without it the
             environment's PTAH_MIGRATE_ON_START and the setting
             ``ptah_migrate.on_start`` decide.
         global_config: what ``main()`` got; tells which tool loads the application.
 
-    May be called several times; the first explicit mode counts. Only servers
-    upgrade: p-scripts and ``paster.bootstrap`` leave the database alone.
+    May be called several times: of the modes said, the application's counts
+    more than an included package's, the first more than a later one. Only
+    servers upgrade: p-scripts and ``paster.bootstrap`` leave the database alone.
 
     Raises:
         RegistrationError: the mode is not known.
 
     """
     if mode is not None and mode not in MODES:
-        raise RegistrationError(
-            f"'{mode}' is no start-up mode", hint=f"one of {', '.join(MODES)}"
-        )
+        raise RegistrationError(f"'{mode}' is no start-up mode", hint=f"one of {', '.join(MODES)}")
     state = of(config.registry)
-    if state.mode in (None, "default"):
-        state.mode = mode or "default"
+    state.asked = True
+    if mode is not None and len(config.includepath) < state.depth:
+        state.mode, state.depth = mode, len(config.includepath)
     if global_config is not None:
         state.script = global_config.get("__script__") or state.script
-    config.action(None, startup.at_commit, (config.registry,), order=LATE + 1)
+    config.action(None, startup.at_commit, (config.registry,), order=LATE)
 
 
 def ptah_populate(config: Any) -> None:
@@ -120,35 +117,56 @@ def ptah_populate_step(
 
     ``factory`` is called with the application's registry, after the steps that
     ``requires`` names.
+
+    Raises:
+        RegistrationError: there is no factory to call.
+
     """
     resolved = config.maybe_dotted(factory)
     if not callable(resolved):
         raise RegistrationError(f"populate step '{name}' has no factory to call")
     wanted = (requires,) if isinstance(requires, str) else tuple(requires)
-    if not _first_time(config, ("ptah_migrate.populate", name)):
-        return
     step = PopulateStep(name, resolved, title, bool(active), wanted)
+    discriminator = ("ptah_migrate.populate", name)
+    if not _first_time(config, discriminator, id(resolved)):
+        return
 
     def register() -> None:
         of(config.registry).steps[name] = step
 
     shown = config.introspectable("populate steps", name, name, "populate step")
     shown.update(title=title, active=step.active, requires=wanted, factory=resolved)
-    config.action(("ptah_migrate.populate", name), register, introspectables=(shown,))
+    config.action(discriminator, register, introspectables=(shown,))
 
 
-def _first_time(config: Any, discriminator: tuple[str, str]) -> bool:
+def _first_time(config: Any, discriminator: tuple[str, str], what: object) -> bool:
     """Return False for a line that was reached before, by another scan or include."""
     info = config.action_info
-    return bool(config.action_state.processSpec((*discriminator, info.file, info.line)))
+    spec = (*discriminator, what, info.file, info.line)
+    return bool(config.action_state.processSpec(spec))
 
 
-def _absolute(config: Any, path: str | Sequence[str]) -> tuple[str, ...]:
+def _overridden(config: Any, found: Package) -> bool:
+    """
+    Return whether an earlier commit settled the package in the application's favour.
+
+    Pyramid compares what is committed together; after a commit it takes
+    whatever comes.
+    """
+    earlier = of(config.registry).packages.get(found.name)
+    if earlier is None or found.origin.source is Source.APPLICATION:
+        return False
+    if earlier.origin.source is Source.APPLICATION:
+        return True
+    if earlier.paths != found.paths:
+        raise RegistrationConflictError(found.name, str(earlier.origin), str(found.origin))
+    return False
+
+
+def _specs(config: Any, path: Any) -> Any:
     """Return asset specs as they are, and relative paths as those of the caller's package."""
-    paths = (path,) if isinstance(path, str) else tuple(path)
-    return tuple(
-        spec
-        if not spec or ":" in spec or os.path.isabs(spec) or config.package is None
-        else f"{config.package_name}:{spec}"
-        for spec in paths
-    )
+    if isinstance(path, list | tuple):
+        return [_specs(config, one) for one in path]
+    if not isinstance(path, str) or not path or ":" in path or Path(path).is_absolute():
+        return path
+    return f"{config.package_name}:{path}"

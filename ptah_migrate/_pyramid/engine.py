@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from ptah_migrate import dotted
@@ -21,21 +22,26 @@ def find(registry: Any, settings: Mapping[str, Any] | None = None) -> Any:
     ``registry['dbengine']``, and ``sqlalchemy.*`` settings. A request's session is
     never used: its DDL is rolled back silently.
 
+    Args:
+        registry: the application's; None when it could not be loaded.
+        settings: those of the registry, unless others are given.
+
     Raises:
-        ConfigError: there is none of these.
+        ConfigError: there is none of these, or the callable fails.
 
     """
     settings = settings if settings is not None else (getattr(registry, "settings", None) or {})
     stored = registry if registry is not None else {}
-    engine = (
-        _configured(registry, settings)
-        or settings.get("dbengine")
-        or _bind(stored.get("dbsession_factory"))
-        or stored.get("sqlalchemy.engine")
-        or stored.get("dbengine")
+    found = (
+        _configured(registry, settings),
+        settings.get("dbengine"),
+        _bind(stored.get("dbsession_factory")),
+        stored.get("sqlalchemy.engine"),
+        stored.get("dbengine"),
     )
-    if engine is not None:
-        return engine
+    for engine in found:
+        if engine is not None and engine != "":
+            return engine
     if settings.get("sqlalchemy.url"):
         from ptah_migrate._runtime import from_settings
 
@@ -51,7 +57,26 @@ def _configured(registry: Any, settings: Mapping[str, Any]) -> Any:
     if value is None or value == "":
         return None
     found = dotted.resolve(value, f"the setting {SETTING}")
-    return found(registry) if callable(found) and not hasattr(found, "connect") else found
+    if callable(found) and not hasattr(found, "connect"):
+        found = _called(found, value, registry, settings)
+    if not hasattr(found, "connect") and not isinstance(found, str):
+        raise ConfigError(
+            f"the setting {SETTING}, '{value}', gives a {type(found).__name__}, not an engine",
+            hint="name an engine, or a function that takes the registry and returns one",
+        )
+    return found
+
+
+def _called(function: Any, name: Any, registry: Any, settings: Mapping[str, Any]) -> Any:
+    """Return what the application's own function returns; without one it still gets settings."""
+    known = registry if registry is not None else SimpleNamespace(settings=settings)
+    try:
+        return function(known)
+    except Exception as error:
+        raise ConfigError(
+            f"the setting {SETTING}, '{name}', failed: {type(error).__name__}: {error}",
+            hint="correct the function, or name another one",
+        ) from error
 
 
 def _bind(factory: Any) -> Any:

@@ -2,23 +2,30 @@
 The start of an application: populate, then upgrade, check, warn, or nothing.
 
 It runs twice. A late action deals with what is registered when the
-configuration is committed, so that other packages' ``ApplicationCreated``
-subscribers find their tables. The subscriber deals with what was registered
-after a commit half-way. What is done is done once.
+configuration is committed. The subscriber, which comes before those of other
+packages, deals with what was registered after a commit half-way. What is done
+is done once.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ptah_migrate._pyramid import engine, steps
 from ptah_migrate._pyramid.events import BeforeCreateDbSchema, DatabaseMigrated
-from ptah_migrate._pyramid.state import State, asked_mode, of, started_by
-from ptah_migrate.errors import PendingError, PtahMigrateError
-from ptah_migrate.model import POPULATE_DB_SCHEMA, Package, PopulateStep
+from ptah_migrate._pyramid.state import (
+    OURSELVES,
+    asked_mode,
+    in_make_wsgi_app,
+    may_populate,
+    of,
+    started_by,
+    words,
+)
+from ptah_migrate.errors import ConfigError, PendingError, PtahMigrateError
+from ptah_migrate.model import POPULATE_DB_SCHEMA, Package, Plan, PopulateStep, Problem, Report
 from ptah_migrate.registry import Registry, from_entry_points
 
 logger = logging.getLogger("ptah.migrate")
@@ -29,18 +36,23 @@ POLICY = "ptah_migrate.seed_policy"
 LOCK_TIMEOUT = "ptah_migrate.lock_timeout"
 SCHEMA = "ptah_migrate.version_table_schema"
 
+UPGRADE = "run: ptah-migrate SETTINGS.ini upgrade"
+
 
 def at_commit(registry: Any) -> None:
     """
-    Deal with what is registered now; packages whose neighbours are missing wait.
+    Deal with what is registered now.
 
-    An error is kept for the subscriber when ``make_wsgi_app`` committed: raised
-    here it would reach the user inside Pyramid's ConfigurationExecutionError.
+    A commit by the application's own code may be one half-way: packages whose
+    neighbours are missing wait. The commit of ``make_wsgi_app`` is the last one;
+    its error is kept for the subscriber, because from here it would reach the
+    user inside Pyramid's ConfigurationExecutionError.
     """
+    last = in_make_wsgi_app()
     try:
-        _start(registry, final=False)
+        _start(registry, final=last)
     except Exception as error:
-        if not _in_make_wsgi_app():
+        if not last:
             raise
         of(registry).failure = error
 
@@ -51,79 +63,121 @@ def at_created(event: Any) -> None:
     if state.failure is not None:
         failure, state.failure = state.failure, None
         raise failure
+    script = started_by(state.script)
+    if script and script != OURSELVES and (state.asked or state.populate):
+        logger.info("started by %s: the database is left as it is", script)
     _start(event.app.registry, final=True)
-
-
-def _in_make_wsgi_app() -> bool:
-    frame = sys._getframe(1)  # noqa: SLF001 - Pyramid does not tell who commits
-    while frame is not None:
-        if (
-            frame.f_code.co_name == "make_wsgi_app"
-            and frame.f_globals.get("__name__") == "pyramid.config"
-        ):
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
 
 
 def _start(registry: Any, *, final: bool) -> None:
     state = of(registry)
-    mode = asked_mode(state, registry.settings or {})
-    if mode == "off" and not state.populate:
+    if state.settled or state.failure is not None or started_by(state.script):
         return
-    script = started_by(state.script)
-    if script:
-        if final:
-            logger.info("started by %s: the database is left as it is", script)
+    settings = registry.settings or {}
+    mode = asked_mode(state, settings)
+    populate = may_populate(state, settings)
+    if mode == "off" and not populate:
         return
-    packages = _waiting(state, final=final)
-    if state.populate and not state.populated and (final or packages):
-        state.populated = True
-        for step in steps.choose(all_steps(registry)):
-            step.factory(registry)
-    if mode != "off" and packages:
-        _MODES[mode](registry, packages)
-        state.ready.update(packages)
+    packages = packages_of(registry)
+    if final:
+        _complain(packages.problems, words(settings, ACTIVE))
+    waiting = frozenset() if final else _waiting(packages)
+    state.announced = False
+    if populate:
+        _populate(registry, packages, _due(packages, state.seeded | waiting), final=final)
+    if mode != "off":
+        _look(registry, mode, packages, _due(packages, state.ready | waiting))
+        if final and mode == "upgrade" and not state.migrated:
+            _migrated(registry, Report(Plan()))
+    state.settled = final
 
 
-def _waiting(state: State, *, final: bool) -> tuple[str, ...]:
-    """Return the packages to deal with now, without those whose neighbours may still come."""
-    names = [name for name in sorted(state.packages) if name not in state.ready]
-    if final or not names:
-        return tuple(names)
+def _due(packages: Registry, without: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in packages.packages if name not in without)
+
+
+def _complain(problems: Sequence[Problem], wished: Sequence[str]) -> None:
+    """
+    Log what cannot be used, when every installed package is wished for.
+
+    Raises:
+        ConfigError: a package that was wished for by name cannot be used.
+
+    """
+    for problem in problems:
+        if problem.subject in wished:
+            raise ConfigError(problem.message, hint=problem.hint)
+        if "*" in wished:
+            logger.warning("%s", problem.message)
+
+
+def _waiting(packages: Registry) -> frozenset[str]:
+    """Return the packages whose neighbours may still be registered, and who waits for these."""
     from ptah_migrate._history import read
 
-    known = set(state.packages)
-    waiting: set[str] = set()
     needs: dict[str, set[str]] = {}
-    for name in names:
+    for package in packages:
         try:
-            history = read(state.packages[name])
+            revisions = read(package).revisions.values()
         except PtahMigrateError:
-            continue
-        needs[name] = {
-            requirement.package
-            for revision in history.revisions.values()
-            for requirement in revision.requires
-            if not requirement.optional
-        }
-    changed = True
-    while changed:
-        changed = False
-        for name, packages in needs.items():
-            if name not in waiting and (packages - known or packages & waiting):
-                waiting.add(name)
-                changed = True
-    return tuple(name for name in names if name not in waiting)
+            continue  # the upgrade will say so
+        needs[package.name] = {need.package for one in revisions for need in one.requires}
+    waiting: set[str] = set()
+    while more := {
+        name
+        for name, wanted in needs.items()
+        if name not in waiting and (wanted - packages.packages.keys() or wanted & waiting)
+    }:
+        waiting |= more
+    return frozenset(waiting)
 
 
-def _upgrade(registry: Any, names: Iterable[str]) -> None:
-    report = migrator(registry).upgrade(*names)
+# -- populating ------------------------------------------------------------------------
+
+
+def _populate(registry: Any, packages: Registry, names: Sequence[str], *, final: bool) -> None:
+    """Run the active steps not run yet; before the end, only those that have all they need."""
+    state = of(registry)
+    known = all_steps(registry)
+    for step in steps.choose(known if final else steps.satisfied(known)):
+        if step.factory is create_schema:
+            _seed(registry, packages, names)
+        elif step.name not in state.populated:
+            step.factory(registry)
+            state.populated.add(step.name)
+
+
+def _seed(registry: Any, packages: Registry, names: Sequence[str]) -> None:
+    if names:
+        announce(registry)
+        migrator(registry, packages=packages).seed(*names)
+        of(registry).seeded.update(names)
+
+
+# -- the modes ---------------------------------------------------------------------------
+
+
+def _look(registry: Any, mode: str, packages: Registry, names: Sequence[str]) -> None:
+    """Do to these packages what the mode says."""
+    if not names:
+        return
+    if mode == "upgrade":
+        announce(registry)
+        _migrated(registry, migrator(registry, packages=packages).upgrade(*names))
+    elif mode == "check":
+        _check(migrator(registry, packages=packages), names)
+    else:
+        _warn(registry, packages, names)
+    of(registry).ready.update(names)
+
+
+def _migrated(registry: Any, report: Report) -> None:
+    of(registry).migrated = True
     registry.notify(DatabaseMigrated(registry, report))
 
 
-def _check(registry: Any, names: Iterable[str]) -> None:
-    found = migrator(registry)
+def _check(found: Any, names: Sequence[str]) -> None:
+    """Refuse to go on when packages are pending; a database that was never migrated may."""
     if not found.initialised():
         return
     try:
@@ -131,20 +185,20 @@ def _check(registry: Any, names: Iterable[str]) -> None:
     except PendingError as error:
         for line in error.lines:
             logger.error("%s", line)
-        logger.error("the application does not start; run: ptah-migrate SETTINGS.ini upgrade")
-        raise
+        logger.error("the application does not start; %s", UPGRADE)
+        raise PendingError(error.lines, hint=UPGRADE) from None
 
 
-def _warn(registry: Any, names: Iterable[str]) -> None:
+def _warn(registry: Any, packages: Registry, names: Sequence[str]) -> None:
+    """Say what is pending, or why that cannot be told; never stop the application."""
     try:
-        migrator(registry).check(*names)
+        migrator(registry, packages=packages).check(*names)
     except PendingError as error:
         for line in error.lines:
             logger.warning("%s", line)
-        logger.warning("run: ptah-migrate SETTINGS.ini upgrade")
-
-
-_MODES = {"upgrade": _upgrade, "check": _check, "warn": _warn}
+        logger.warning("%s", UPGRADE)
+    except PtahMigrateError as error:
+        logger.warning("whether migrations are pending is not known: %s", error)
 
 
 # -- what commands use too -----------------------------------------------------------
@@ -155,21 +209,30 @@ def packages_of(registry: Any) -> Registry:
     Return an application's packages: what it includes is active, what is only installed available.
 
     The setting ``ptah_migrate.packages`` makes installed ones active without an
-    include: names, or ``*`` for all.
+    include: names, or ``*`` for all. A name that is not installed is a problem.
     """
-    settings = registry.settings or {}
     included = of(registry).packages
-    wished = str(settings.get(ACTIVE) or "").split()
+    wished = words(registry.settings or {}, ACTIVE)
     installed, problems = from_entry_points()
-    others = [package for package in installed if package.name not in included]
+    others = {package.name: package for package in installed if package.name not in included}
 
     def active(package: Package) -> bool:
         return "*" in wished or package.name in wished
 
+    problems = tuple(problem for problem in problems if problem.subject not in included)
+    known = {"*", *included, *others, *(problem.subject for problem in problems)}
     return Registry(
-        [*included.values(), *(package for package in others if active(package))],
-        available=[package for package in others if not active(package)],
-        problems=[problem for problem in problems if problem.subject not in included],
+        [*included.values(), *filter(active, others.values())],
+        available=[package for package in others.values() if not active(package)],
+        problems=[*problems, *(_not_installed(name) for name in wished if name not in known)],
+    )
+
+
+def _not_installed(name: str) -> Problem:
+    return Problem(
+        name,
+        f"the setting {ACTIVE} names '{name}', which is not installed or has no migrations",
+        f"install it, or take it out of {ACTIVE}",
     )
 
 
@@ -177,26 +240,41 @@ def migrator(registry: Any, **options: Any) -> Any:
     """Return a Migrator for an application's database and packages, as its settings say."""
     from ptah_migrate._runtime import Migrator
 
-    settings = registry.settings or {}
     return Migrator(
         options.pop("bind", None) or engine.find(registry),
         options.pop("packages", None) or packages_of(registry),
-        **{**migrator_options(settings), **options},
+        **{**migrator_options(registry.settings or {}), **options},
     )
 
 
-def migrator_options(settings: Any) -> dict[str, Any]:
-    """Return the arguments of a Migrator that settings can give."""
+def migrator_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the arguments of a Migrator that settings can give.
+
+    Raises:
+        ConfigError: a setting cannot be read.
+
+    """
     found: dict[str, Any] = {}
     if settings.get(POLICY):
         found["seed_policy"] = str(settings[POLICY]).strip()
     if settings.get(LOCK_TIMEOUT):
-        found["lock_timeout"] = float(settings[LOCK_TIMEOUT])
+        found["lock_timeout"] = _seconds(settings[LOCK_TIMEOUT])
     if settings.get(SCHEMA):
         found["version_table_schema"] = str(settings[SCHEMA]).strip()
-    if settings.get(SKIP_TABLES):
-        found["skip_tables"] = str(settings[SKIP_TABLES]).split()
+    if skipped := words(settings, SKIP_TABLES):
+        found["skip_tables"] = skipped
     return found
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the setting {LOCK_TIMEOUT}, '{value}', is no number of seconds",
+            hint=f"{LOCK_TIMEOUT} = 60",
+        ) from error
 
 
 def create_schema(registry: Any) -> None:
@@ -206,8 +284,11 @@ def create_schema(registry: Any) -> None:
 
 
 def announce(registry: Any) -> None:
-    """Tell subscribers that tables are about to be created."""
-    registry.notify(BeforeCreateDbSchema(registry))
+    """Tell subscribers that tables may be created now; once for each part of a start."""
+    state = of(registry)
+    if not state.announced:
+        state.announced = True
+        registry.notify(BeforeCreateDbSchema(registry))
 
 
 def all_steps(registry: Any) -> dict[str, PopulateStep]:

@@ -39,18 +39,40 @@ def choose(
     return tuple(steps[name] for name in _sorted(graph))
 
 
+def satisfied(steps: Mapping[str, PopulateStep]) -> dict[str, PopulateStep]:
+    """Return the steps that have everything they require, however far away, among the others."""
+    found = dict(steps)
+    while missing := [
+        name for name, step in found.items() if not found.keys() >= set(step.requires)
+    ]:
+        for name in missing:
+            del found[name]
+    return found
+
+
 def _sorted(graph: Mapping[str, Sequence[str]]) -> Iterable[str]:
     sorter = TopologicalSorter(graph)
     try:
         sorter.prepare()
     except GraphCycle as error:
-        raise CycleError(list(reversed(error.args[1][1:]))) from error
+        raise CycleError(
+            _circle(error.args[1]),
+            what="populate steps",
+            hint="take one of them out of another's requires",
+        ) from error
     found: list[str] = []
     while sorter.is_active():
         ready = sorted(sorter.get_ready(), key=lambda name: (name != POPULATE_DB_SCHEMA, name))
         found.extend(ready)
         sorter.done(*ready)
     return found
+
+
+def _circle(found: Sequence[str]) -> list[str]:
+    """Return a circle as a step, what it requires, and so on, the same at every run."""
+    members = list(reversed(found[1:]))
+    first = members.index(min(members))
+    return members[first:] + members[:first]
 
 
 def schema_step(create: Callable[[Any], Any]) -> PopulateStep:
