@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import click
 
-from ptah_migrate._cli import authoring, reading, writing
-from ptah_migrate._cli.group import Group, common
-
-_HELP = {"help_option_names": ["-h", "--help"]}
+from ptah_migrate import __version__
+from ptah_migrate._cli.authoring import init, merge, revision
+from ptah_migrate._cli.group import HELP, Group, common
+from ptah_migrate._cli.packages import branches, heads, history, list_, show
+from ptah_migrate._cli.states import check, current, plan, status
+from ptah_migrate._cli.writing import downgrade, populate, populate_alone, stamp, upgrade
 
 
 @click.group(
+    "ptah-migrate",
     cls=Group,
-    context_settings=_HELP,
-    subcommand_metavar="[SETTINGS.ini | URL] COMMAND [ARGS]...",
-    options_metavar="[OPTIONS]",
+    context_settings=HELP,
+    options_metavar="",
+    subcommand_metavar="[SETTINGS.ini | URL] COMMAND [OPTIONS] [ARGS]...",
+    epilog=(
+        "A TARGET is a package, or a package and a place: blog, blog:003, blog:head, blog:base, "
+        "blog:+1, blog:-1. The common options are taken before and after the command."
+    ),
 )
 @common
-@click.version_option(package_name="ptah-migrate", prog_name="ptah-migrate")
+@click.version_option(__version__, prog_name="ptah-migrate", message="%(prog)s %(version)s")
 def cli() -> None:
     """
-    Migrations that ship with the package.
+    Database migrations for installable packages.
 
-    A target is PACKAGE, or PACKAGE: and a revision, head, base, +1 or -1.
+    The settings are the first word (or -c), a URL, PTAH_MIGRATE_CONFIG or PTAH_MIGRATE_URL,
+    [tool.ptah_migrate] of the nearest pyproject.toml, or a development.ini in this folder.
     """
 
 
-for _command in (*authoring.COMMANDS, *writing.COMMANDS, *reading.COMMANDS):
-    cli.add_command(_command)
+cli.add_section("Write files", init, revision, merge)
+cli.add_section("Change a database", upgrade, downgrade, stamp, populate)
+cli.add_section("Look at a database", status, current, plan, check)
+cli.add_section("Look at packages", list_, history, heads, branches, show)
 
 
 def main() -> None:
@@ -37,7 +47,7 @@ def main() -> None:
 
 def populate_main() -> None:
     """Run ``ptah-populate``."""
-    writing.populate_alone.main(prog_name="ptah-populate")
+    populate_alone.main(prog_name="ptah-populate")
 
 
 __all__ = ["cli", "main", "populate_main"]

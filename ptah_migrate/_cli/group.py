@@ -1,8 +1,8 @@
 """
 The command's grammar: ``ptah-migrate [SETTINGS.ini | URL] COMMAND …``.
 
-Common options are taken before and after the command. Every error of ours
-leaves as one line and a hint, with its own exit code.
+Common options are taken before and after the command. Every error leaves as
+one line and a hint, with its own exit code.
 """
 
 from __future__ import annotations
@@ -10,24 +10,59 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from ptah_migrate._cli import output
 from ptah_migrate._cli.session import Session
-from ptah_migrate.errors import FAILED, USAGE, PtahMigrateError
+from ptah_migrate.errors import FAILED, USAGE, PtahMigrateError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SETTINGS = re.compile(r".*\.(ini|toml|ya?ml|cfg)(#.*)?\Z|.*#|[A-Za-z][\w+.-]*://")
+HELP = {"help_option_names": ["-h", "--help"]}
 
 INTERRUPTED = 130
 
+_SETTINGS = re.compile(r".*\.(ini|toml|ya?ml|cfg)(#.*)?\Z|.*#|[A-Za-z][\w+.-]*://")
+
+
+def looks_like_settings(word: str) -> bool:
+    """Return whether a word is a settings file or a database URL, as far as its form tells."""
+    return _SETTINGS.match(word) is not None
+
+
+class Command(click.Command):
+    """A command; its own options come first in its help, then the common ones."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in two sections."""
+        _write_options(self, ctx, formatter)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run, print what went wrong, exit with its code."""
+        return run(super().main, *args, **extra)
+
 
 class Group(click.Group):
-    """Takes the settings as first word, and turns errors into lines."""
+    """Takes the settings as first word, and lists its commands in sections."""
+
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self._sections: dict[str, tuple[click.Command, ...]] = {}
+
+    def add_section(self, title: str, *commands: click.Command) -> None:
+        """Add commands that the help lists under a title, in this order."""
+        self._sections[title] = commands
+        for command in commands:
+            self.add_command(command)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run, print what went wrong, exit with its code."""
+        return run(super().main, *args, **extra)
+
+    # -- words -------------------------------------------------------------------
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read ``settings.ini upgrade`` as ``--config settings.ini upgrade``."""
@@ -51,76 +86,166 @@ class Group(click.Group):
             place += 2 if args[place] in takes_value else 1
         return None
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, print what went wrong, exit with its code."""
-        return run(lambda: super(Group, self).main(*args, **{**kwargs, "standalone_mode": False}))
-
-
-class Command(click.Command):
-    """A command that is a program of its own: ``ptah-populate``."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, print what went wrong, exit with its code."""
-        return run(lambda: super(Command, self).main(*args, **{**kwargs, "standalone_mode": False}))
-
-
-def run(work: Callable[[], Any]) -> Any:
-    """Call ``work`` and exit; an error becomes its lines and its code."""
-    try:
-        sys.exit(_code(work()))
-    except PtahMigrateError as error:
-        _traceback()
-        output.fail(error)
-        sys.exit(error.exit_code)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(USAGE)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        output.tell("Interrupted: finished steps are recorded")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away; Python must not complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
-    except Exception as error:  # noqa: BLE001 - the last line of defence
-        _traceback()
-        output.fail(
-            PtahMigrateError(
-                f"unexpected {type(error).__name__}: {error}",
-                hint="--traceback shows where; please report it",
-            )
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the named command, or say which one may have been meant."""
+        if args[0] in self.commands or args[0].startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        raise UsageError(
+            f"there is no command '{args[0]}'", hint=_meant(args[0], self.commands, ctx)
         )
-        sys.exit(FAILED)
 
+    # -- help --------------------------------------------------------------------
 
-def _code(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        _write_options(self, ctx, formatter)
 
-
-def _traceback() -> None:
-    if "--traceback" in sys.argv or os.environ.get("PTAH_MIGRATE_TRACEBACK"):
-        import traceback
-
-        traceback.print_exc()
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in their sections, each in one line."""
+        width = max(map(len, self.commands))
+        for title, commands in self._sections.items():
+            with formatter.section(title):
+                for command in commands:
+                    name = str(command.name).ljust(width)
+                    formatter.write(f"{'':>{formatter.current_indent}}{name}  ")
+                    formatter.write(f"{command.get_short_help_str(formatter.width)}\n")
 
 
 def _is_settings(word: str) -> bool:
-    return _SETTINGS.match(word) is not None or os.path.isfile(word)
+    return looks_like_settings(word) or os.path.isfile(word)  # noqa: PTH113 - pathlib takes time
 
 
-def common(command: F) -> F:
+def _write_options(
+    command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Common options": []}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is not None and isinstance(parameter, click.Option):
+            sections["Common options" if _is_common(parameter) else "Options"].append(record)
+    for title, records in sections.items():
+        if records:
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=26)
+
+
+def _is_common(parameter: click.Parameter) -> bool:
+    return "--help" in parameter.opts or hasattr(Session, str(parameter.name))
+
+
+# -- running -------------------------------------------------------------------------
+
+
+def run(main: Callable[..., Any], *args: Any, **extra: Any) -> Any:
+    """Call click's ``main`` and exit; an error becomes its lines and its code."""
+    session = Session()
+    output.be_robust()
+    try:
+        code = main(*args, **{**extra, "standalone_mode": False, "obj": session})
+    except (click.Abort, KeyboardInterrupt):
+        output.problem("interrupted", "finished steps are recorded: run the same command again")
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        if session.traceback and not isinstance(error, click.ClickException):
+            _print_traceback()
+        code = _explained(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: Exception) -> int:
+    """Print an error and return its exit code."""
+    if isinstance(error, PtahMigrateError):
+        output.problem(error.message, error.hint)
+        return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        output.tell(error.format_message())
+        return USAGE
+    if isinstance(error, click.UsageError):
+        output.problem(*_usage(error))
+        return USAGE
+    if isinstance(error, click.ClickException):
+        output.problem(_plain(error.format_message()))
+        return FAILED
+    output.problem(
+        f"unexpected {type(error).__name__}: {error}", "--traceback shows where; please report it"
+    )
+    return FAILED
+
+
+def _usage(error: click.UsageError) -> tuple[str, str]:
+    """Return what click found wrong with the words in our form: message and hint."""
+    ctx = error.ctx
+    if isinstance(error, click.NoSuchOption):
+        name = error.option_name
+        names = [o for param in ctx.command.get_params(ctx) for o in param.opts] if ctx else []
+        return f"there is no option '{name}'", _meant(name, names, ctx)
+    return _plain(error.format_message()), _see(ctx)
+
+
+def _plain(message: str) -> str:
+    return f"{message[:1].lower()}{message[1:]}".rstrip(".")
+
+
+def _meant(word: str, known: Iterable[str], ctx: click.Context | None) -> str:
+    from difflib import get_close_matches
+
+    # Without the dashes, which all options have in common.
+    names = {name.lstrip("-"): name for name in known}
+    close = [names[name] for name in get_close_matches(word.lstrip("-"), names, n=2)]
+    if not close:
+        return _see(ctx)
+    return f"did you mean {' or '.join(repr(name) for name in close)}?"
+
+
+def _see(ctx: click.Context | None) -> str:
+    return f"see: {ctx.command_path if ctx else 'ptah-migrate'} --help"
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+# -- options and commands --------------------------------------------------------------
+
+
+def command(
+    name: str | None = None, *, short: str, examples: Sequence[str] = ()
+) -> Callable[[Callable[..., int | None]], click.Command]:
+    """
+    Make a command of a function that takes the session, and its parameters by keyword.
+
+    ``short`` is its line in the list of commands; ``examples`` end its help.
+    The common options are added.
+    """
+    epilog = "\n".join(["\b", "Examples:", *(f"  ptah-migrate {text}" for text in examples)])
+
+    def wrap(function: Callable[..., int | None]) -> click.Command:
+        make = click.command(
+            name, cls=Command, short_help=short, epilog=epilog if examples else None
+        )
+        return make(common(click.pass_obj(function)))
+
+    return wrap
+
+
+def common(function: F) -> F:
     """Give a command the options that are taken everywhere."""
     for option in reversed(_COMMON):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
 def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep what is given; what the other side of the command says stays."""
     session = ctx.ensure_object(Session)
-    if value is not None and value is not False and value != ():
+    if param.name == "x_arguments":
+        session.x_arguments = (*session.x_arguments, *value)
+    elif value is not None and value is not False:
         setattr(session, str(param.name), value)
 
 
@@ -129,14 +254,19 @@ def _option(*names: str, **kwargs: Any) -> Callable[[F], F]:
 
 
 _COMMON = (
-    _option("-c", "--config", metavar="SETTINGS.ini[#section]", help="Settings of the application."),
-    _option("--url", metavar="URL", help="The database, instead of the settings' one."),
-    _option("--no-app", is_flag=True, help="Do not load the application; use entry points."),
-    _option("-x", "x_arguments", multiple=True, metavar="K=V", help="Handed to the revisions."),
-    _option("--lock-timeout", type=float, metavar="SECONDS", help="Wait for another runner (60)."),
-    _option("--json", is_flag=True, help="Print the result as JSON, where a command reads."),
-    _option("-y", "--yes", is_flag=True, help="Answer yes to every question."),
-    _option("-q", "--quiet", is_flag=True, help="Print results and errors only."),
+    _option("-c", "--config", type=click.Path(), metavar="SETTINGS", help="FILE.ini[#SECTION]."),
+    _option("--url", metavar="URL", help="The database, instead of the one in the settings."),
+    _option("--no-app", is_flag=True, help="Do not load the application."),
+    _option("-x", "x_arguments", multiple=True, metavar="KEY=VALUE", help="For the revisions."),
+    _option(
+        "--lock-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="How long to wait for another runner: 60 by default.",
+    ),
+    _option("--json", is_flag=True, help="Print the result as JSON."),
+    _option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
+    _option("-q", "--quiet", is_flag=True, help="Print results and problems only."),
     _option("-v", "--verbose", is_flag=True, help="Print Alembic's own log lines too."),
     _option("--traceback", is_flag=True, help="Show where an error came from."),
 )

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
-from enum import Enum
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ptah_migrate.errors import PtahMigrateError
+if TYPE_CHECKING:
+    from ptah_migrate.model import Problem
 
 # The number rises when a field is removed or changes its meaning.
 JSON_VERSION = 1
 
 LOG_FORMAT = "%(asctime)s %(levelname)-5.5s [%(name)s] %(message)s"
+
+
+def be_robust() -> None:
+    """Let no character that the terminal does not have stop a command half-way."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def silence() -> None:
+    """Go on without a reader: what is still printed on stdout is dropped."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str = "") -> None:
@@ -34,33 +42,31 @@ def tell(text: str) -> None:
 
 def warn(text: str, hint: str = "") -> None:
     """Print a problem that stops nothing."""
-    click.echo(_coloured("Warning: ", "yellow") + text, err=True)
+    _told("Warning: ", "yellow", text, hint)
+
+
+def warn_of(found: Problem) -> None:
+    """Print a registration that cannot be used, with the name it is about."""
+    named = found.subject in found.message
+    warn(found.message if named else f"{found.subject}: {found.message}", found.hint)
+
+
+def problem(text: str, hint: str = "") -> None:
+    """Print the problem that a command ends with."""
+    _told("Error: ", "red", text, hint)
+
+
+def _told(label: str, colour: str, text: str, hint: str) -> None:
+    tell(_coloured(label, colour) + _line(text))
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        tell(f"hint: {_line(hint)}")
 
 
-def fail(error: PtahMigrateError) -> None:
-    """Print an error and its hint."""
-    click.echo(_coloured("Error: ", "red") + _line(error.message), err=True)
-    if error.hint:
-        click.echo(f"hint: {_line(error.hint)}", err=True)
+def as_json(**values: Any) -> None:
+    """Print values as one JSON object, with the version of its form."""
+    import json
 
-
-def as_json(kind: str, value: Any) -> None:
-    """Print a value as JSON: ``{"version": 1, kind: value}``."""
-    click.echo(json.dumps({"version": JSON_VERSION, kind: value}, indent=2, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Iterable):
-        return list(value)
-    return str(value)
+    click.echo(json.dumps({"version": JSON_VERSION, **values}, indent=2))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -72,12 +78,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         say("  ".join(cells).rstrip())
 
 
-def log_to_stderr(*, verbose: bool, quiet: bool = False) -> None:
-    """Log steps as 2012 did, where the settings configure no logging; Alembic stays quiet."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+def log_to_stderr(*, verbose: bool, quiet: bool) -> None:
+    """Log steps as 2012 did, where nobody configured logging; Alembic stays quiet."""
+    import logging
+
     root = logging.getLogger()
     if not root.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
         root.addHandler(handler)
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     for name in ("ptah", "ptah_migrate"):
@@ -87,13 +95,19 @@ def log_to_stderr(*, verbose: bool, quiet: bool = False) -> None:
 
 def quiet_alembic(*, verbose: bool) -> None:
     """Keep Alembic's lines about contexts and plug-ins out, unless they are asked for."""
+    import logging
+
     logging.getLogger("alembic").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def _coloured(text: str, colour: str) -> str:
-    if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
+    if os.environ.get("NO_COLOR") or not _is_terminal(sys.stderr):
         return text
     return click.style(text, fg=colour)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _line(text: str) -> str:

@@ -1,54 +1,34 @@
-"""
-What one call of the command works on: settings, packages, database.
-
-Settings come from the first of: ``-c``/the first word, ``--url``, the
-environment, ``[tool.ptah_migrate]`` of the nearest pyproject.toml, a lone
-``development.ini`` in this folder. A production file is never guessed.
-"""
+"""What one call of the command works on: settings, packages, database."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptah_migrate._cli import output
 from ptah_migrate.errors import ConfigError, PtahMigrateError, UsageError
-from ptah_migrate.model import Package
-from ptah_migrate.registry import (
-    Registry,
-    from_entry_points,
-    from_project,
-    project_root,
-    read_project,
-)
 
-CONFIG_VARIABLE = "PTAH_MIGRATE_CONFIG"
-URL_VARIABLE = "PTAH_MIGRATE_URL"
-DEVELOPMENT = "development.ini"
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
+    from ptah_migrate._cli.settings import Choice
+    from ptah_migrate._pyramid.application import Loaded
+    from ptah_migrate._runtime import Migrator
+    from ptah_migrate.model import Done, Package
+    from ptah_migrate.registry import Registry
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The settings file or the URL that was taken, why, and what pyproject.toml adds."""
-
-    config: str = ""
-    url: str = ""
-    why: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+NO_PACKAGE = "include one in the application, install one, or make one: ptah-migrate init"
 
 
-@dataclass
 class Session:
     """The common options of one call, and what they lead to; each part is found when asked for."""
 
-    config: str | None = None
-    url: str | None = None
+    config: str = ""
+    url: str = ""
     no_app: bool = False
-    x_arguments: Sequence[str] = ()
+    x_arguments: tuple[str, ...] = ()
     lock_timeout: float | None = None
     json: bool = False
     yes: bool = False
@@ -56,94 +36,103 @@ class Session:
     verbose: bool = False
     traceback: bool = False
 
-    # -- what to work on ---------------------------------------------------------
+    _announced: str | None = None
+
+    # -- settings ----------------------------------------------------------------
 
     @cached_property
     def choice(self) -> Choice:
-        """The settings to take; empty when there are none."""
-        if self.config and "://" in self.config:
-            return Choice(url=self.config, why="given")
-        if self.config:
-            return Choice(config=self.config, url=self.url or "", why="given")
-        if self.url:
-            return Choice(url=self.url, why="given", extra=self._project)
-        if os.environ.get(CONFIG_VARIABLE):
-            return Choice(
-                config=os.environ[CONFIG_VARIABLE],
-                url=os.environ.get(URL_VARIABLE, ""),
-                why=f"from {CONFIG_VARIABLE}",
-            )
-        if os.environ.get(URL_VARIABLE):
-            return Choice(
-                url=os.environ[URL_VARIABLE], why=f"from {URL_VARIABLE}", extra=self._project
-            )
-        return self._found_here()
+        """The settings file or URL to take; empty when there is none."""
+        from ptah_migrate._cli.settings import choose
 
-    def _found_here(self) -> Choice:
-        table = self._project
-        if table.get("config") and self._root is not None:
-            return Choice(config=str(self._root / str(table["config"])), why="from pyproject.toml")
-        if table.get("url") and self._root is not None:
-            url = _rebased(str(table["url"]), self._root)
-            return Choice(url=url, why="from pyproject.toml", extra=table)
-        if Path(DEVELOPMENT).is_file():
-            return Choice(config=DEVELOPMENT, why="found here", extra=table)
-        return Choice(extra=table)
+        return choose(self.config, self.url)
 
-    @cached_property
-    def _root(self) -> Path | None:
-        return project_root(Path.cwd())
-
-    @cached_property
-    def _project(self) -> Mapping[str, Any]:
-        """The table ``[tool.ptah_migrate]`` of the nearest pyproject.toml."""
-        if self._root is None:
-            return {}
-        table = read_project(self._root).get("tool", {}).get("ptah_migrate", {})
-        if not isinstance(table, Mapping):
-            raise ConfigError(f"[tool.ptah_migrate] of {self._root}/pyproject.toml is no table")
-        return table
-
-    @cached_property
-    def _loaded(self) -> Any:
-        """The settings and the application; says once what cannot be loaded."""
-        from ptah_migrate._pyramid.application import Loaded, load
-
-        if not self.choice.config:
-            output.log_to_stderr(verbose=self.verbose, quiet=self.quiet)
-            return Loaded()
-        loaded = load(self.choice.config, application=not self.no_app)
-        if loaded.logging:
-            output.quiet_alembic(verbose=self.verbose)
-        else:
-            output.log_to_stderr(verbose=self.verbose, quiet=self.quiet)
-        if loaded.registry is None and not self.no_app:
-            output.warn(
-                f"the application of {self.choice.config} cannot be loaded ({loaded.problem}); "
-                "going on with its settings and the installed entry points"
-            )
-        return loaded
-
-    @cached_property
+    @property
     def settings(self) -> Mapping[str, Any]:
-        """The settings, with those of pyproject.toml under their long names."""
-        extra = {
-            f"ptah_migrate.{key}": " ".join(value) if isinstance(value, list) else value
-            for key, value in self.choice.extra.items()
-            if key not in ("url", "config")
-        }
-        return {**extra, **self._loaded.settings}
+        """The settings, an application's own included."""
+        return {**self.choice.settings, **self._loaded.settings}
 
     @property
     def application(self) -> Any:
         """The Pyramid registry of the loaded application, or None."""
         return self._loaded.registry
 
+    @cached_property
+    def _loaded(self) -> Loaded:
+        """The settings and the application; says once what cannot be loaded."""
+        from ptah_migrate._pyramid.application import Loaded, load
+
+        self._announce()
+        config = self.choice.config
+        loaded = load(config, application=not self.no_app) if config else Loaded()
+        if loaded.logging:
+            output.quiet_alembic(verbose=self.verbose)
+        else:
+            output.log_to_stderr(verbose=self.verbose, quiet=self.quiet)
+        if loaded.problem and not self.no_app:
+            output.warn(
+                f"the application of {config} cannot be loaded ({loaded.problem}); "
+                "going on with its settings and the installed entry points",
+                "--no-app does not try to load it",
+            )
+        return loaded
+
+    def _announce(self, *, database: bool = False) -> None:
+        """Say first of all what was taken, and why; the application may talk after it."""
+        if self._announced is not None:
+            return
+        url = self._database() if database else ""
+        self._announced = url
+        taken = [f"{self.choice.config} ({self.choice.why})"] if self.choice.config else []
+        if url:
+            taken.append(
+                f"database {url}" if self.choice.config else f"database {url} ({self.choice.why})"
+            )
+        if taken and not self.quiet:
+            output.tell(f"Using {', '.join(taken)}")
+
+    def _database(self) -> str:
+        """Return the database that the settings name, without its password, as far as they do."""
+        from ptah_migrate._runtime import masked
+
+        if self.choice.url:
+            return masked(self._url)
+        settings = {**self.choice.settings, **self._written()}
+        url = "" if settings.get("ptah_migrate.engine") else settings.get("sqlalchemy.url")
+        return masked(url) if url else ""
+
+    @property
+    def _url(self) -> URL:
+        """The chosen URL; a relative SQLite file of a project lies in it, wherever we stand."""
+        from ptah_migrate._runtime.engine import parse
+
+        url = parse(self.choice.url)
+        file = url.database or ""
+        if url.get_backend_name() != "sqlite" or file.startswith((":", "file:", "/")) or not file:
+            return url
+        return url.set(database=str(self.choice.root / file))
+
+    def _written(self) -> Mapping[str, str]:
+        """Return the settings as the file alone tells them, none where it cannot be read."""
+        from pathlib import Path
+
+        from ptah_migrate._pyramid import inifile
+
+        path, _, section = self.choice.config.partition("#")
+        try:
+            return inifile.read(Path(path), section) if path else {}
+        except PtahMigrateError:  # said when it is loaded
+            return {}
+
     # -- packages ----------------------------------------------------------------
 
     @cached_property
     def project_packages(self) -> tuple[Package, ...]:
         """The packages that the project around this folder declares."""
+        from pathlib import Path
+
+        from ptah_migrate.registry import from_project
+
         return from_project(Path.cwd())
 
     @cached_property
@@ -156,19 +145,28 @@ class Session:
         """
         found = self._of_application() if self.application is not None else self._of_entry_points()
         for problem in found.problems:
-            output.warn(problem.message, problem.hint)
+            output.warn_of(problem)
         return found
+
+    def all_packages(self) -> Registry:
+        """Return the registry for a command that works on all of it; an empty one is told."""
+        if not self.registry.packages:
+            output.warn("no package is registered", NO_PACKAGE)
+        return self.registry
 
     def _of_application(self) -> Registry:
         from ptah_migrate._pyramid.startup import packages_of
+        from ptah_migrate.registry import Registry
 
         found = packages_of(self.application)
+        own = {package.name: package for package in self.project_packages}
         return Registry(
-            found, available=(*self.project_packages, *found.available.values()),
-            problems=found.problems,
+            found, available={**found.available, **own}.values(), problems=found.problems
         )
 
     def _of_entry_points(self) -> Registry:
+        from ptah_migrate.registry import Registry, from_entry_points
+
         own = {package.name: package for package in self.project_packages}
         installed, problems = from_entry_points()
         wished = str(self.settings.get("ptah_migrate.packages") or "*").split()
@@ -189,20 +187,29 @@ class Session:
             UnknownPackageError: there is none of this name.
 
         """
+        own = {package.name: package for package in self.project_packages}
+        if name is None and len(own) == 1:
+            return next(iter(own.values()))
         if name is None:
-            own = self.project_packages
-            if len(own) == 1:
-                return own[0]
-            raise UsageError(
-                "name a package",
-                hint=f"known: {', '.join(p.name for p in (own or self.registry)) or 'none'}",
-            )
-        known = {p.name: p for p in self.project_packages}
-        return known.get(name) or self.registry.available.get(name) or self.registry.get(name)
+            known = ", ".join(own or self.registry.packages)
+            raise UsageError("name a package", hint=f"known: {known}" if known else NO_PACKAGE)
+        return own.get(name) or self.registry.available.get(name) or self.registry.get(name)
+
+    def chosen(self, names: tuple[str, ...]) -> tuple[Package, ...]:
+        """
+        Return the named packages, or all of the registry.
+
+        Raises:
+            UnknownPackageError: a name is not registered.
+
+        """
+        if names:
+            return tuple(self.registry.get(name) for name in dict.fromkeys(names))
+        return tuple(self.all_packages())
 
     # -- the database ------------------------------------------------------------
 
-    def migrator(self, **options: Any) -> Any:
+    def migrator(self, progress: Callable[[Done], None] | None = None) -> Migrator:
         """
         Return a Migrator for the database, and say which one it is.
 
@@ -213,16 +220,17 @@ class Session:
         from ptah_migrate._pyramid.startup import migrator_options
         from ptah_migrate._runtime import Migrator, masked
 
+        self._announce(database=True)
         bind = self._bind()
-        if not self.quiet:
-            taken = f"{self.choice.config} ({self.choice.why}), " if self.choice.config else ""
-            why = f" ({self.choice.why})" if not self.choice.config else ""
-            output.tell(f"Using {taken}database {masked(bind)}{why}")
-        wished = migrator_options(self.settings)
+        place = masked(bind)
+        if not self.quiet and _without_driver(place) != _without_driver(self._announced or ""):
+            output.tell(f"Using database {place}")
+            self._announced = place
+        options = migrator_options(self.settings)
         if self.lock_timeout is not None:
-            wished["lock_timeout"] = self.lock_timeout
+            options["lock_timeout"] = self.lock_timeout
         return Migrator(
-            bind, self.registry, x_arguments=tuple(self.x_arguments), **{**wished, **options}
+            bind, self.all_packages(), x_arguments=self.x_arguments, progress=progress, **options
         )
 
     def _bind(self) -> Any:
@@ -230,7 +238,7 @@ class Session:
         from ptah_migrate._runtime import engine_for
 
         if self.choice.url:
-            return engine_for(self.choice.url)
+            return engine_for(self._url)
         if not self.choice.config:
             raise ConfigError(
                 "no settings were found",
@@ -240,21 +248,20 @@ class Session:
         return find(self.application, self.settings)
 
 
-def _rebased(url: str, root: Path) -> str:
-    """Return a SQLite URL whose relative file lies in the project, wherever we stand in it."""
-    prefix, slashes, name = url.partition(":///")
-    if not slashes or prefix.partition("+")[0] != "sqlite" or not name:
-        return url
-    if name.startswith(("/", ":memory:", "file:")):
-        return url
-    return f"{prefix}:///{root / name}"
-
-
 def known_names(incomplete: str) -> list[str]:
     """Return package names for shell completion: quick, silent, no application is loaded."""
-    try:
-        found = {package.name for package in from_project(Path.cwd())}
-        found.update(package.name for package in from_entry_points()[0])
-    except PtahMigrateError:
-        return []
-    return sorted(name for name in found if name.startswith(incomplete))
+    from pathlib import Path
+
+    from ptah_migrate.registry import from_entry_points, from_project
+
+    found: list[Package] = []
+    with suppress(PtahMigrateError):
+        found.extend(from_project(Path.cwd()))
+    with suppress(PtahMigrateError):
+        found.extend(from_entry_points()[0])
+    return sorted({package.name for package in found if package.name.startswith(incomplete)})
+
+
+def _without_driver(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}"

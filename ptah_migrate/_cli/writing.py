@@ -3,166 +3,254 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ptah_migrate._cli import arguments, output, words
-from ptah_migrate._cli.group import Command, common
+from ptah_migrate._cli import arguments, output
+from ptah_migrate._cli.group import HELP, Command, command, common
 from ptah_migrate._cli.session import Session
-from ptah_migrate.errors import ConfirmationNeeded, UsageError
-from ptah_migrate.model import Report
+from ptah_migrate.errors import ConfirmationNeeded, PopulateError, PtahMigrateError, UsageError
+
+if TYPE_CHECKING:
+    from ptah_migrate._runtime import Migrator
+    from ptah_migrate.model import Done, Plan, PopulateStep, Report
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.command()
-@arguments.targets()
+@command(
+    short="Apply revisions: of all packages, or up to a target.",
+    examples=(
+        "upgrade",
+        "development.ini upgrade blog:003",
+        "--url sqlite:///app.sqlite upgrade --dry-run",
+        "upgrade --sql --empty > schema.sql",
+    ),
+)
+@arguments.targets
 @click.option("--sql", is_flag=True, help="Print the SQL script instead of running it.")
 @click.option("--empty", is_flag=True, help="With --sql: assume an empty database.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, change nothing.")
-@common
-@click.pass_obj
 def upgrade(
-    session: Session, targets: tuple[str, ...], sql: bool, empty: bool, dry_run: bool
+    session: Session, *, targets: tuple[str, ...], sql: bool, empty: bool, dry_run: bool
 ) -> None:
-    """Apply revisions: of every package, or up to each TARGET."""
-    migrator = session.migrator(progress=_progress(session))
+    """
+    Bring each TARGET about, with all it requires; by default every package to its head.
+
+    Each revision is one transaction with its record. With --sql a target may be
+    PACKAGE:FROM:TO, and the database is not asked where the package stands.
+    """
+    if empty and not sql:
+        raise UsageError("--empty goes with --sql", hint="upgrade --sql --empty")
+    _one_of(session, sql=sql, dry_run=dry_run)
+    migrator = session.migrator(_progress(session))
     if sql:
         click.echo(migrator.script(*targets, empty=empty), nl=False)
-        return
-    if dry_run:
+    elif dry_run:
         _would(session, migrator.plan(*targets))
-        return
-    report = migrator.upgrade(*targets)
-    _finished(session, migrator, report)
+    else:
+        _finished(session, migrator, migrator.upgrade(*targets))
 
 
-@click.command()
-@arguments.targets()
-@click.option("--cascade", is_flag=True, help="Downgrade what depends on it first.")
+@command(
+    short="Revert revisions, down to a target.",
+    examples=("downgrade blog:-1", "downgrade blog:001", "downgrade blog:base --cascade"),
+)
+@arguments.targets
+@click.option("--cascade", is_flag=True, help="Downgrade other packages that depend on it first.")
 @click.option("--sql", is_flag=True, help="Print the SQL script instead of running it.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, change nothing.")
-@common
-@click.pass_obj
 def downgrade(
-    session: Session, targets: tuple[str, ...], cascade: bool, sql: bool, dry_run: bool
+    session: Session, *, targets: tuple[str, ...], cascade: bool, sql: bool, dry_run: bool
 ) -> None:
-    """Revert revisions, down to each TARGET (blog:-1, blog:001, blog:base)."""
-    migrator = session.migrator(progress=_progress(session))
+    """
+    Revert revisions, down to each TARGET.
+
+    Nothing happens while other packages still need a revision that would go; --cascade takes
+    theirs down first, and asks, or needs --yes.
+    """
+    _one_of(session, sql=sql, dry_run=dry_run)
+    migrator = session.migrator(_progress(session))
     if sql:
-        click.echo(migrator.script(*targets, operation="downgrade", cascade=cascade), nl=False)
+        script = migrator.script(*targets, operation="downgrade", cascade=cascade)
+        click.echo(script, nl=False)
         return
     if dry_run:
         _would(session, migrator.plan(*targets, operation="downgrade", cascade=cascade))
         return
     if cascade and not session.yes:
-        plan = migrator.plan(*targets, operation="downgrade", cascade=True)
-        named = {target.partition(":")[0] for target in targets}
-        others = sorted({item.package for item in plan.items} - named)
-        if others:
-            _confirm(f"this also downgrades {', '.join(others)}")
-    report = migrator.downgrade(*targets, cascade=cascade)
-    _finished(session, migrator, report)
+        _ask_about_others(migrator, targets)
+    _finished(session, migrator, migrator.downgrade(*targets, cascade=cascade))
 
 
-@click.command()
-@arguments.targets()
-@click.option("--purge", is_flag=True, help="Forget the package's other rows first.")
-@common
-@click.pass_obj
-def stamp(session: Session, targets: tuple[str, ...], purge: bool) -> None:
-    """Record each TARGET without running anything."""
+def _ask_about_others(migrator: Migrator, targets: Sequence[str]) -> None:
+    """Ask before the downgrade of packages that nobody named."""
+    plan = migrator.plan(*targets, operation="downgrade", cascade=True)
+    named = {target.partition(":")[0] for target in targets}
+    others = sorted({item.package for item in plan.items} - named)
+    if others:
+        _confirm(f"this also downgrades {', '.join(others)}")
+
+
+@command(
+    short="Record a revision without running anything.",
+    examples=("stamp blog:003", "stamp --purge blog:003", "stamp blog:base"),
+)
+@arguments.targets
+@click.option("--purge", is_flag=True, help="Forget the other rows of the package first.")
+def stamp(session: Session, *, targets: tuple[str, ...], purge: bool) -> None:
+    """Record each TARGET as where its package is, without running anything."""
     if not targets:
         raise UsageError("stamp needs a target", hint="for example: ptah-migrate stamp blog:003")
-    migrator = session.migrator(progress=_progress(session))
-    report = migrator.stamp(*targets, purge=purge)
-    _finished(session, migrator, report)
+    migrator = session.migrator(_progress(session))
+    _finished(session, migrator, migrator.stamp(*targets, purge=purge))
 
 
-def _populate_options(command: Any) -> Any:
+# -- populate -------------------------------------------------------------------------
+
+
+def _populate_options(function: F) -> F:
     for option in (
-        click.argument("steps", nargs=-1, metavar="[STEP]..."),
-        click.option("-l", "--list", "listed", is_flag=True, help="List the steps."),
         click.option("-a", "--all", "every", is_flag=True, help="Run all active steps."),
+        click.option("-l", "--list", "listed", is_flag=True, help="List the steps."),
+        click.argument("steps", nargs=-1, metavar="[STEP]..."),
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-@click.command()
+@command(
+    short="Create tables and data: run populate steps.",
+    examples=(
+        "development.ini populate -l",
+        "development.ini populate -a",
+        "populate create-users",
+    ),
+)
 @_populate_options
-@common
 @click.pass_context
-def populate(ctx: click.Context, steps: tuple[str, ...], listed: bool, every: bool) -> None:
-    """Create tables and data: run populate steps, by default none."""
-    _populate(ctx, steps, listed=listed, every=every)
+def populate(
+    ctx: click.Context, session: Session, *, steps: tuple[str, ...], listed: bool, every: bool
+) -> None:
+    """
+    Run each named STEP of the application, and those it requires; all active ones with -a.
+
+    The step ptah-db-schema creates the missing tables of packages that have no version, and
+    records that they are at their heads.
+    """
+    _populate(ctx, session, steps, listed=listed, every=every)
 
 
-@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("ptah-populate", cls=Command, context_settings=HELP)
 @click.argument("settings", metavar="SETTINGS.ini")
 @_populate_options
 @common
 @click.pass_context
 def populate_alone(
-    ctx: click.Context, settings: str, steps: tuple[str, ...], listed: bool, every: bool
+    ctx: click.Context, *, settings: str, steps: tuple[str, ...], listed: bool, every: bool
 ) -> None:
-    """Create tables and data: run an application's populate steps."""
-    ctx.ensure_object(Session).config = settings
-    _populate(ctx, steps, listed=listed, every=every)
+    """Run each named populate STEP of an application; all active ones with -a."""
+    session = ctx.ensure_object(Session)
+    session.config = settings
+    _populate(ctx, session, steps, listed=listed, every=every)
 
 
-def _populate(ctx: click.Context, names: Sequence[str], *, listed: bool, every: bool) -> None:
-    from ptah_migrate._pyramid import startup
-    from ptah_migrate._pyramid.steps import choose, schema_step
+def _populate(
+    ctx: click.Context, session: Session, names: Sequence[str], *, listed: bool, every: bool
+) -> None:
+    from ptah_migrate._pyramid.steps import choose
 
-    session: Session = ctx.ensure_object(Session)
     if not (names or listed or every):
         click.echo(ctx.get_help())
         return
-    application = session.application
-    if application is not None:
-        known = startup.all_steps(application)
-    else:
-        step = schema_step(lambda registry: None)
-        known = {step.name: step}
     if listed:
-        for step in choose(known, every=True):
-            inactive = "" if step.active else " (inactive)"
-            output.say(f"* {step.name}: {step.title}{inactive}")
+        _list_steps(session, choose(_known_steps(session), every=True))
         return
-    for step in choose(known, names):
-        if step.name == startup.POPULATE_DB_SCHEMA and application is None:
-            _seed(session, session.migrator(progress=_progress(session)))
-        elif step.name == startup.POPULATE_DB_SCHEMA:
-            startup.announce(application)
-            _seed(session, session.migrator(progress=_progress(session)))
-        else:
-            step.factory(application)
-            output.say(f"populated {step.name}")
+    done: list[Done] = []
+    ran: list[str] = []
+    for step in choose(_known_steps(session), names):
+        done += _run_step(session, step)
+        ran.append(step.name)
+    if session.json:
+        from ptah_migrate._cli import words
+
+        output.as_json(done=words.done_value(done), steps=ran)
 
 
-def _seed(session: Session, migrator: Any) -> None:
-    _finished(session, migrator, migrator.seed())
+def _known_steps(session: Session) -> dict[str, PopulateStep]:
+    from ptah_migrate._pyramid import startup, steps
+
+    if session.application is not None:
+        return startup.all_steps(session.application)
+    own = steps.schema_step(lambda registry: None)
+    return {own.name: own}
 
 
-# -- what the commands share ------------------------------------------------------
+def _list_steps(session: Session, steps: Sequence[PopulateStep]) -> None:
+    if session.json:
+        names = ("name", "title", "active", "requires")
+        output.as_json(steps=[{name: getattr(step, name) for name in names} for step in steps])
+        return
+    for step in steps:
+        inactive = "" if step.active else " (inactive)"
+        output.say(f"* {step.name}: {step.title}{inactive}")
 
 
-def _progress(session: Session) -> Any:
+def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
+    from ptah_migrate._pyramid import startup
+    from ptah_migrate.model import POPULATE_DB_SCHEMA
+
+    if step.name == POPULATE_DB_SCHEMA:
+        if session.application is not None:
+            startup.announce(session.application)
+        migrator = session.migrator(_progress(session))
+        report = migrator.seed()
+        if not session.json:
+            _where(migrator, report)
+        return report.done
+    try:
+        step.factory(session.application)
+    except PtahMigrateError:
+        raise
+    except Exception as error:
+        raise PopulateError(step.name, f"{type(error).__name__}: {error}") from error
+    if not session.json:
+        output.say(f"populated {step.name}")
+    return ()
+
+
+# -- what the commands share ------------------------------------------------------------
+
+
+def _progress(session: Session) -> Callable[[Done], None] | None:
     """Return what prints each finished item."""
     if session.json:
         return None
-    return lambda done: output.say(words.done(done))
+
+    def show(done: Done) -> None:
+        from ptah_migrate._cli import words
+
+        try:
+            output.say(words.done(done))
+        except BrokenPipeError:  # ``upgrade | head``: what was begun is finished all the same
+            output.silence()
+
+    return show
 
 
-def _finished(session: Session, migrator: Any, report: Report) -> None:
+def _finished(session: Session, migrator: Migrator, report: Report) -> None:
     """Print the report as JSON, or say where the packages are that had nothing to do."""
     if session.json:
-        output.as_json(
-            "done",
-            [{**words.item_value(d.item), "seconds": round(d.seconds, 3)} for d in report.done],
-        )
+        from ptah_migrate._cli import words
+
+        output.as_json(done=words.done_value(report.done))
         return
+    _where(migrator, report)
+
+
+def _where(migrator: Migrator, report: Report) -> None:
     touched = {item.package for item in report.plan.items}
     quiet = [name for name in report.plan.packages if name not in touched]
     if not quiet:
@@ -175,28 +263,35 @@ def _finished(session: Session, migrator: Any, report: Report) -> None:
         output.say(f"{name} is at {at}" if at else f"{name} has nothing to do")
 
 
-def _would(session: Session, plan: Any) -> None:
+def _would(session: Session, plan: Plan) -> None:
+    from ptah_migrate._cli import words
+
     if session.json:
-        output.as_json("plan", words.plan_value(plan))
+        output.as_json(plan=words.plan_value(plan))
         return
     for item in plan.items:
-        output.say(f"would {_verb_first(words.item(item))}")
+        for line in words.would(item):
+            output.say(line)
     if not plan:
         output.say("nothing to do")
 
 
-def _verb_first(text: str) -> str:
-    package, _, rest = text.partition(": ")
-    verb, _, what = rest.partition(" ")
-    return f"{verb} {package} {what}"
+def _one_of(session: Session, *, sql: bool, dry_run: bool) -> None:
+    given = {"--sql": sql, "--dry-run": dry_run, "--json": session.json}
+    if sql and (dry_run or session.json):
+        names = " and ".join(name for name, is_given in given.items() if is_given)
+        raise UsageError(f"{names} exclude one another", hint="leave one of them out")
 
 
 def _confirm(what: str) -> None:
-    """Ask on a terminal; without one say which option answers."""
-    if not sys.stdin.isatty():
+    """
+    Ask on a terminal.
+
+    Raises:
+        ConfirmationNeeded: there is no terminal, or the answer is no.
+
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
         raise ConfirmationNeeded(what, hint="--yes does it")
     if not click.confirm(f"{what[:1].upper()}{what[1:]}. Go on?", err=True):
-        raise ConfirmationNeeded("nothing was done", hint="")
-
-
-COMMANDS = (upgrade, downgrade, stamp, populate)
+        raise ConfirmationNeeded("nothing was done", hint="--yes answers beforehand")
