@@ -128,7 +128,7 @@ class History:
             return ()
         if spec == "heads" or (spec == "head" and (self.branches or len(self.heads) <= 1)):
             return self.heads
-        with self.alembic() as rmap:
+        with self.alembic(spec) as rmap:
             found = rmap.get_revisions(spec)
             return tuple(one.revision for one in found if one is not None and one != "base")
 
@@ -153,7 +153,7 @@ class History:
             )
         if self._simple(spec, rows):
             return self._chain_up(spec, rows)
-        with self.alembic() as rmap:
+        with self.alembic(spec) as rmap:
             found = rmap.iterate_revisions(spec, rows, implicit_base=True)
             return tuple(reversed([script.revision for script in found]))
 
@@ -182,7 +182,7 @@ class History:
             )
         if self._simple(spec, rows):
             return self._chain_down(spec, rows)
-        with self.alembic() as rmap:
+        with self.alembic(spec) as rmap:
             found = rmap.iterate_revisions(rows, spec, select_for_downgrade=True)
             return tuple(script.revision for script in found)
 
@@ -332,16 +332,17 @@ class History:
 
     # -- Alembic -------------------------------------------------------------------
 
-    def alembic(self) -> _Translated:
-        """Open Alembic's RevisionMap of this history; its errors leave the block as ours."""
-        return _Translated(self)
+    def alembic(self, spec: str = "head") -> _Translated:
+        """Open Alembic's RevisionMap to look ``spec`` up; its errors leave the block as ours."""
+        return _Translated(self, spec)
 
 
 class _Translated:
     """Alembic's RevisionMap of a history; its errors leave as ours."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, spec: str) -> None:
         self.history = history
+        self.spec = spec
 
     def __enter__(self) -> RevisionMap:
         return self._map
@@ -361,10 +362,12 @@ class _Translated:
             raise MultipleHeadsError(package, tuple(error.heads)) from error
         if isinstance(error, ResolutionError):
             raise UnknownRevisionError(package, str(error.argument), known) from error
-        if isinstance(error, RevisionError):
-            words = str(error).strip().rstrip(".")
+        if isinstance(error, RevisionError | AssertionError | LookupError | ValueError | TypeError):
+            # Of some targets Alembic explains what is wrong with them; others it only trips over.
+            words = " ".join(str(error).split()).rstrip(".")
+            why = f": {words[:1].lower()}{words[1:]}" if isinstance(error, RevisionError) else ""
             raise TargetError(
-                f"package '{package}': {words[:1].lower()}{words[1:]}",
+                f"{f'{package}:{self.spec}'!r} is no place to go to{why}",
                 hint=f"see: ptah-migrate history {package}",
             ) from error
 

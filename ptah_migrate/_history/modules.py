@@ -55,6 +55,6 @@ def _import_error(package: str, path: Path, error: BaseException) -> RevisionFil
     return RevisionFileError(
         package,
         str(path),
-        f"cannot be imported: {type(error).__name__}: {error}",
+        f"cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}",
         line=own[-1].lineno if own else None,
     )

@@ -227,12 +227,18 @@ def _literals(tree: ast.Module) -> dict[str, Any]:
 
 def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
     """Yield the names that a statement binds, with the expression where that is plain."""
-    if isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets):
-        yield from ((t.id, node.value) for t in node.targets if isinstance(t, ast.Name))
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                yield target.id, node.value
+            else:
+                yield from ((name, None) for name in _bound(target))
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         if node.value is not None:
             yield node.target.id, node.value
-    else:
+    elif isinstance(node, ast.ImportFrom | ast.Import):
+        yield from ((alias.asname or alias.name, None) for alias in node.names)
+    elif not isinstance(node, ast.Expr):
         yield from ((name, None) for name in _bound(node))
 
 
@@ -248,8 +254,8 @@ _SCOPES = (
 )
 
 
-def _bound(node: ast.stmt) -> Iterator[str]:
-    """Yield the names that a compound statement or an import binds in the module."""
+def _bound(node: ast.AST) -> Iterator[str]:
+    """Yield the names that something compound binds in the module."""
     stack: list[ast.AST] = [node]
     while stack:
         found = stack.pop()
@@ -282,26 +288,23 @@ def _revision(values: Mapping[str, Any], doc: str, text: str, path: Path, packag
     def words(name: str) -> tuple[str, ...]:
         return _words(values.get(name), name, path, package)
 
-    depends_on, requires = words("depends_on"), words("requires")
-    named = [*requires, *(word for word in depends_on if ":" in word)]
-    wishes = [_requirement(word, path, package) for word in named]
+    near = [word for word in words("depends_on") if ":" not in word]
+    far = [*words("requires"), *(word for word in words("depends_on") if ":" in word)]
+    wishes = [_requirement(word, path, package) for word in far]
+    near += [wish.id for wish in wishes if wish.package == package]
+    down = words("down_revision")
     return Revision(
         package=package,
         id=_identifier(values["revision"], path, package),
         path=path,
-        down=words("down_revision"),
-        depends_on=tuple(
-            dict.fromkeys(
-                [word for word in depends_on if ":" not in word]
-                + [wish.id for wish in wishes if wish.package == package]
-            )
-        ),
+        down=down,
+        depends_on=tuple(id_ for id_ in dict.fromkeys(near) if id_ not in down),
         requires=tuple(wish for wish in wishes if wish.package != package),
         run_before=tuple(_requirement(word, path, package) for word in words("run_before")),
         labels=words("branch_labels"),
         doc=doc.strip().partition("\n")[0].strip(),
-        has_upgrade=_UPGRADE.search(text) is not None,
-        has_downgrade=_DOWNGRADE.search(text) is not None,
+        has_upgrade="\ndef upgrade(" in text or _UPGRADE.search(text) is not None,
+        has_downgrade="\ndef downgrade(" in text or _DOWNGRADE.search(text) is not None,
     )
 
 

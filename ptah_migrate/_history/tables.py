@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ptah_migrate._history.graph import History
@@ -63,35 +63,43 @@ def _operations(source: bytes) -> Iterator[tuple[str, str, str]]:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return
+    names = {
+        target.id: _text(top.value, {})
+        for top in tree.body
+        if isinstance(top, ast.Assign)
+        for target in top.targets
+        if isinstance(target, ast.Name)
+    }
     for top in tree.body:
         if isinstance(top, ast.FunctionDef) and top.name == "downgrade":
             continue
         calls = [node for node in ast.walk(top) if isinstance(node, ast.Call)]
         for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
-            yield from _operation(call)
+            yield from _operation(call, names)
 
 
-def _operation(call: ast.Call) -> Iterator[tuple[str, str, str]]:
+def _operation(call: ast.Call, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    def said(position: int | None, *keywords: str) -> str:
+        """Return an argument that is a text, or the name of one; empty when it is neither."""
+        if position is not None and len(call.args) > position:
+            return _text(call.args[position], names)
+        return next((_text(k.value, names) for k in call.keywords if k.arg in keywords), "")
+
     verb = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    first = _argument(call, 0, "table_name", "old_table_name")
-    schema = _argument(call, None, "schema")
+    first = said(0, "table_name", "old_table_name")
+    schema = said(None, "schema")
     prefix = f"{schema}." if schema else ""
     if verb == "create_all":
         yield verb, "", ""
     elif verb in ("create_table", "drop_table") and first:
         yield verb, prefix + first, ""
-    elif verb == "rename_table" and first and (new := _argument(call, 1, "new_table_name")):
+    elif verb == "rename_table" and first and (new := said(1, "new_table_name")):
         yield verb, prefix + first, prefix + new
     elif verb in ("execute", "exec_driver_sql", "text") and (made := _CREATE.match(first)):
         yield "create_table", re.sub(r"[\"`\[\]]", "", made.group(1)), ""
 
 
-def _argument(call: ast.Call, position: int | None, *names: str) -> str:
-    """Return a literal text argument, empty when it is something else."""
-    if position is not None and len(call.args) > position:
-        return _text(call.args[position])
-    return next((_text(k.value) for k in call.keywords if k.arg in names), "")
-
-
-def _text(node: ast.expr) -> str:
+def _text(node: ast.expr, names: Mapping[str, str]) -> str:
+    if isinstance(node, ast.Name):
+        return names.get(node.id, "")
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -73,7 +73,7 @@ class Migrator:
     ) -> None:
         if seed_policy not in SEED_POLICIES:
             raise UsageError(
-                f"seed policy {seed_policy!r} is not known", hint=f"one of {SEED_POLICIES}"
+                f"seed policy {seed_policy!r} is not known", hint=f"one of {', '.join(SEED_POLICIES)}"
             )
         if hasattr(bind, "sync_engine"):
             raise UsageError(

@@ -15,13 +15,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import alembic.context
 import alembic.op
-
-from ptah_migrate.errors import LockError
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -30,22 +27,12 @@ if TYPE_CHECKING:
 
 # Steps of several threads take turns: one pair of globals serves the process.
 _ONE_AT_A_TIME = threading.RLock()
-# How deep steps are nested: in the process, and in this task. They differ when
-# another task of the same thread (run_sync) is inside a step, and waits.
-_DEPTH = [0]
-_MINE: ContextVar[int] = ContextVar("ptah_migrate_steps", default=0)
 
 
 @contextmanager
 def installed(env: EnvironmentContext, operations: Operations) -> Iterator[None]:
-    """
-    Bind ``alembic.op`` and ``alembic.context``; afterwards they are as they were.
-
-    Raises:
-        LockError: another asynchronous task of this thread is in a step.
-
-    """
-    with _turn():
+    """Bind ``alembic.op`` and ``alembic.context``; afterwards they are as they were."""
+    with _ONE_AT_A_TIME:
         before = (_current(alembic.context), _current(alembic.op))
         proxies: tuple[Any, ...] = (env, operations)
         for proxy in proxies:
@@ -57,20 +44,6 @@ def installed(env: EnvironmentContext, operations: Operations) -> Iterator[None]
                 proxy._remove_proxy()  # noqa: SLF001
                 if previous is not None:
                     previous._install_proxy()  # noqa: SLF001
-
-
-@contextmanager
-def _turn() -> Iterator[None]:
-    with _ONE_AT_A_TIME:
-        if _DEPTH[0] != _MINE.get():
-            raise LockError(0.0, "another task of this process, in a step that is running now")
-        _DEPTH[0] += 1
-        token = _MINE.set(_DEPTH[0])
-        try:
-            yield
-        finally:
-            _MINE.reset(token)
-            _DEPTH[0] -= 1
 
 
 def _current(module: Any) -> Any:

@@ -170,7 +170,8 @@ def test_a_second_connection_to_a_database_in_memory(
 def test_a_database_in_memory(options: dict[str, Any], make_package: PackageMaker) -> None:
     """A database in memory is upgraded where it is, a failing step is undone, and it lives on."""
     engine = sa.create_engine("sqlite://", **options)
-    blog = make_package("blog", {"001": TABLE, "002": f"{ADD.format(1)}\n1 / 0"})
+    drop = "op.drop_table('post')"
+    blog = make_package("blog", {"001": (TABLE, drop), "002": f"{ADD.format(1)}\n1 / 0"})
     mine = migrator(engine, blog)
 
     with pytest.raises(StepError):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptah_migrate._authoring import templates
-from ptah_migrate._authoring.templates import NOT_WRITTEN, RevisionValues, render_revision
+from ptah_migrate._authoring import NOT_WRITTEN, templates
+from ptah_migrate._authoring.templates import RevisionValues, render_revision
 from ptah_migrate.errors import AuthoringError
 
 HOSTILE = [
@@ -171,7 +171,9 @@ def test_many_ids_stand_below_one_another() -> None:
         pytest.param("x = (", "it is not Python", id="syntax"),
         pytest.param("return", "it is not Python", id="return outside a function"),
         pytest.param("x = '\0'", "it is not Python", id="NUL"),
-        pytest.param('"""other"""', "its docstring is not the message", id="docstring"),
+        pytest.param(
+            '"""other"""', "its docstring does not begin with the message", id="docstring"
+        ),
         pytest.param('"""m"""\nrevision = "2"', "its constants are not", id="constants"),
         pytest.param(
             '"""m"""\nrevision = "1"\nrevision = "1"\ndown_revision = branch_labels = None\n'

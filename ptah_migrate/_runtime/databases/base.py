@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from ptah_migrate.errors import LockError
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ptah_migrate.lock")
 
+# What this thread holds, and how many of these the present task does: with
+# run_sync() several tasks share a thread, and Alembic's globals with it.
 _HELD = threading.local()
+_MINE: ContextVar[int] = ContextVar("ptah_migrate_locks", default=0)
 _VERB = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(\w*)", re.DOTALL)
 _READING = ("SELECT", "SHOW", "PRAGMA", "EXPLAIN", "BEGIN", "START", "SAVEPOINT", "RELEASE")
 _ENDING = ("COMMIT", "END")
@@ -87,16 +91,22 @@ class Database:
 
         """
         key = self.identity(connection)
-        mine: set[str] = _HELD.__dict__.setdefault("keys", set())
-        if key in mine:
+        held: list[str] = _HELD.__dict__.setdefault("keys", [])
+        if key in held:
             raise LockError(0.0, "this process, in a step that is running now")
-        self.acquire(connection, timeout)
-        mine.add(key)
+        if len(held) > _MINE.get():
+            raise LockError(0.0, "another task of this thread, one database at a time")
+        held.append(key)
+        token = _MINE.set(len(held))
         try:
-            yield
+            self.acquire(connection, timeout)
+            try:
+                yield
+            finally:
+                self.release(connection)
         finally:
-            mine.discard(key)
-            self.release(connection)
+            _MINE.reset(token)
+            held.remove(key)
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import event
 
-from ptah_migrate._runtime.databases.base import Database, poll, whoami
+from ptah_migrate._runtime.databases.base import Database, poll, verb, whoami
 from ptah_migrate.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class SQLite(Database):
         self._orphans: Orphans | None = None
         self._transactional = True
         self._foreign_keys = False
+        self._begin_due = False
 
     @contextmanager
     def session(self, connection: Connection) -> Iterator[None]:
@@ -54,11 +55,11 @@ class SQLite(Database):
         before = _take_over(driver)
         busy = _outside(connection, "PRAGMA busy_timeout")
         _outside(connection, f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        event.listen(connection, "begin", _begin)
+        self._listen(connection)
         try:
             yield
         finally:
-            event.remove(connection, "begin", _begin)
+            self._listen(connection, stop=True)
             if not connection.closed and not connection.invalidated:
                 connection.rollback()
                 _outside(connection, f"PRAGMA busy_timeout = {int(busy or 0)}")
@@ -75,18 +76,36 @@ class SQLite(Database):
                 self._orphans = _orphans(connection)
             _outside(connection, "PRAGMA foreign_keys = OFF")
         if not transactional:
-            event.remove(connection, "begin", _begin)
+            self._listen(connection, stop=True)
             _driver(connection).isolation_level = ""
         try:
             yield
         finally:
             if not transactional:
-                event.listen(connection, "begin", _begin)
+                self._listen(connection)
             if not connection.invalidated and not connection.closed:
                 connection.rollback()
                 _driver(connection).isolation_level = None
                 if self._foreign_keys:
                     _outside(connection, "PRAGMA foreign_keys = ON")
+
+    def _listen(self, connection: Connection, *, stop: bool = False) -> None:
+        act = event.remove if stop else event.listen
+        act(connection, "begin", self._on_begin)
+        act(connection, "before_cursor_execute", self._on_execute)
+
+    def _on_begin(self, connection: Connection) -> None:
+        self._begin_due = connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT"
+        if self._begin_due:
+            # An autocommit block puts the driver back to its default mode when it ends.
+            _driver(connection).isolation_level = None
+
+    def _on_execute(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        """Send BEGIN before the first statement, unless the application's own listener does."""
+        if self._begin_due:
+            self._begin_due = False
+            if verb(statement) != "BEGIN" and not _in_transaction(connection):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def resume(self, connection: Connection) -> None:
         """Begin again after a raw COMMIT: without it every statement would commit by itself."""
@@ -150,16 +169,6 @@ class SQLite(Database):
     def identity(self, connection: Connection) -> str:
         """Return the file's path; a database in memory belongs to its thread."""
         return _file_name(connection) or f"memory of thread {threading.get_ident()}"
-
-
-def _begin(connection: Connection) -> None:
-    """Send BEGIN for SQLAlchemy's, except inside an autocommit block."""
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        return
-    # An autocommit block puts the driver back to its default mode when it ends.
-    _driver(connection).isolation_level = None
-    if not _in_transaction(connection):  # an application's listener may have sent BEGIN
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 # -- the driver's connection -----------------------------------------------------------
