@@ -9,7 +9,6 @@ callers never parse a message. ``id`` names the error's entry in the reference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import ClassVar
 
 FAILED = 1
@@ -213,6 +212,21 @@ class IrreversibleError(HistoryError):
         )
 
 
+class UnwrittenError(HistoryError):
+    """A revision that nobody has written yet would be run, or recorded as applied."""
+
+    id = "not-written"
+
+    def __init__(self, package: str, revision: str, path: str) -> None:
+        self.revision = revision
+        self.path = path
+        super().__init__(
+            package,
+            f"revision '{revision}' of package '{package}' is not written yet ({path})",
+            hint="write it, then remove each comment '# ptah-migrate: not written yet' from it",
+        )
+
+
 class MultipleHeadsError(HistoryError):
     """The history ends in several revisions and none was chosen."""
 
@@ -229,15 +243,21 @@ class MultipleHeadsError(HistoryError):
 
 
 class CycleError(PtahMigrateError):
-    """Revisions require one another in a circle."""
+    """Revisions, or populate steps, require one another in a circle."""
 
     id = "cycle"
 
-    def __init__(self, members: Sequence[str]) -> None:
+    def __init__(
+        self,
+        members: Sequence[str],
+        *,
+        what: str = "revisions",
+        hint: str = "remove one of these requires, run_before or down_revision lines",
+    ) -> None:
         self.members = tuple(members)
         super().__init__(
-            f"revisions require one another: {' -> '.join((*self.members, self.members[0]))}",
-            hint="remove one of these requires, run_before or down_revision lines",
+            f"{what} require one another: {' -> '.join((*self.members, self.members[0]))}",
+            hint=hint,
         )
 
 
@@ -425,6 +445,20 @@ class StepError(PtahMigrateError):
         )
 
 
+class PopulateError(PtahMigrateError):
+    """A populate step's own code failed."""
+
+    id = "populate-step"
+
+    def __init__(self, step: str, cause: str) -> None:
+        self.step = step
+        self.cause = cause
+        super().__init__(
+            f"populate step '{step}' failed: {cause}",
+            hint="correct it, then run the same command again; --traceback shows where",
+        )
+
+
 class OfflineError(PtahMigrateError):
     """A revision cannot be written as an SQL script."""
 
@@ -469,6 +503,8 @@ class NameTakenError(AuthoringError, ValueError):
 
 def _did_you_mean(name: str, known: Sequence[str], label: str) -> str:
     """Return a hint that names the nearest known words, and the known ones when they are few."""
+    from difflib import get_close_matches
+
     close = get_close_matches(name, known, n=2)
     parts = [f"did you mean {' or '.join(repr(word) for word in close)}?"] if close else []
     if known:

@@ -19,8 +19,10 @@ from ptah_migrate._cli.writing import downgrade, populate, populate_alone, stamp
     options_metavar="",
     subcommand_metavar="[SETTINGS.ini | URL] COMMAND [OPTIONS] [ARGS]...",
     epilog=(
-        "A TARGET is a package, or a package and a place: blog, blog:003, blog:head, blog:base, "
-        "blog:+1, blog:-1. The common options are taken before and after the command."
+        "\b\n"
+        "A TARGET is a package, or a package and a place:\n"
+        "  blog, blog:003, blog:head, blog:base, blog:+1, blog:-1\n"
+        "The common options are taken before and after the command."
     ),
 )
 @common
@@ -29,9 +31,11 @@ def cli() -> None:
     """
     Database migrations for installable packages.
 
-    The settings are the first word (or -c), a URL, PTAH_MIGRATE_CONFIG or PTAH_MIGRATE_URL,
-    [tool.ptah_migrate] of the nearest pyproject.toml, or a development.ini in this folder.
-    """
+    \b
+    The settings are the first of: the first word (or -c), --url,
+    PTAH_MIGRATE_CONFIG, PTAH_MIGRATE_URL, [tool.ptah_migrate] of the nearest
+    pyproject.toml, development.ini in this folder.
+    """  # noqa: D301 - click keeps these lines as they are
 
 
 cli.add_section("Write files", init, revision, merge)

@@ -11,7 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from contextlib import nullcontext
+from functools import update_wrapper
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -228,9 +230,20 @@ def command(
         make = click.command(
             name, cls=Command, short_help=short, epilog=epilog if examples else None
         )
-        return make(common(click.pass_obj(function)))
+        return make(common(with_session(function)))
 
     return wrap
+
+
+def with_session(function: F) -> F:
+    """Call a command with the session; what it prints is JSON alone, where that is asked for."""
+
+    def call(*args: Any, **parameters: Any) -> Any:
+        session = click.get_current_context().ensure_object(Session)
+        with output.aside() if session.json else nullcontext():
+            return function(session, *args, **parameters)
+
+    return cast("F", update_wrapper(call, function))
 
 
 def common(function: F) -> F:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -23,6 +24,23 @@ def be_robust() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
+
+
+# The streams that `aside` has put others in place of, the first of them the real one.
+_replaced: list[TextIO] = []
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Send to stderr what other people's code prints: stdout is for JSON or SQL alone."""
+    _replaced.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _replaced.pop()
+        if sys.stderr is not None:
+            sys.stderr.flush()
 
 
 def silence() -> None:
@@ -66,7 +84,8 @@ def as_json(**values: Any) -> None:
     """Print values as one JSON object, with the version of its form."""
     import json
 
-    click.echo(json.dumps({"version": JSON_VERSION, **values}, indent=2))
+    text = json.dumps({"version": JSON_VERSION, **values}, indent=2)
+    click.echo(text, file=_replaced[0] if _replaced else None)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

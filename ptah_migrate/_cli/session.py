@@ -124,6 +124,11 @@ class Session:
         except PtahMigrateError:  # said when it is loaded
             return {}
 
+    def command(self, words: str) -> str:
+        """Return a command line that works on the same settings; a URL is not repeated."""
+        given = self.choice.config if self.choice.why == "given" else ""
+        return " ".join(part for part in ("ptah-migrate", given, words) if part)
+
     # -- packages ----------------------------------------------------------------
 
     @cached_property

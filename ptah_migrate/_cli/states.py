@@ -115,7 +115,7 @@ def check(session: Session, *, packages: tuple[str, ...]) -> int:
     elif pending:
         for one in pending:
             output.say(pending_line(one))
-        output.tell("hint: run: ptah-migrate upgrade")
+        output.tell(f"hint: run: {session.command('upgrade')}")
     else:
         output.say("every package is at its head")
     return PENDING if pending else 0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ptah_migrate._cli import arguments, output
-from ptah_migrate._cli.group import HELP, Command, command, common
+from ptah_migrate._cli.group import HELP, Command, command, common, with_session
 from ptah_migrate._cli.session import Session
-from ptah_migrate.errors import ConfirmationNeeded, PopulateError, PtahMigrateError, UsageError
+from ptah_migrate.errors import ConfirmationNeeded, UsageError
 
 if TYPE_CHECKING:
     from ptah_migrate._runtime import Migrator
@@ -47,7 +47,9 @@ def upgrade(
     _one_of(session, sql=sql, dry_run=dry_run)
     migrator = session.migrator(_progress(session))
     if sql:
-        click.echo(migrator.script(*targets, empty=empty), nl=False)
+        with output.aside():
+            script = migrator.script(*targets, empty=empty)
+        click.echo(script, nl=False)
     elif dry_run:
         _would(session, migrator.plan(*targets))
     else:
@@ -74,7 +76,8 @@ def downgrade(
     _one_of(session, sql=sql, dry_run=dry_run)
     migrator = session.migrator(_progress(session))
     if sql:
-        script = migrator.script(*targets, operation="downgrade", cascade=cascade)
+        with output.aside():
+            script = migrator.script(*targets, operation="downgrade", cascade=cascade)
         click.echo(script, nl=False)
         return
     if dry_run:
@@ -130,40 +133,34 @@ def _populate_options(function: F) -> F:
     ),
 )
 @_populate_options
-@click.pass_context
-def populate(
-    ctx: click.Context, session: Session, *, steps: tuple[str, ...], listed: bool, every: bool
-) -> None:
+def populate(session: Session, *, steps: tuple[str, ...], listed: bool, every: bool) -> None:
     """
     Run each named STEP of the application, and those it requires; all active ones with -a.
 
     The step ptah-db-schema creates the missing tables of packages that have no version, and
     records that they are at their heads.
     """
-    _populate(ctx, session, steps, listed=listed, every=every)
+    _populate(session, steps, listed=listed, every=every)
 
 
 @click.command("ptah-populate", cls=Command, context_settings=HELP)
 @click.argument("settings", metavar="SETTINGS.ini")
 @_populate_options
 @common
-@click.pass_context
+@with_session
 def populate_alone(
-    ctx: click.Context, *, settings: str, steps: tuple[str, ...], listed: bool, every: bool
+    session: Session, *, settings: str, steps: tuple[str, ...], listed: bool, every: bool
 ) -> None:
     """Run each named populate STEP of an application; all active ones with -a."""
-    session = ctx.ensure_object(Session)
     session.config = settings
-    _populate(ctx, session, steps, listed=listed, every=every)
+    _populate(session, steps, listed=listed, every=every)
 
 
-def _populate(
-    ctx: click.Context, session: Session, names: Sequence[str], *, listed: bool, every: bool
-) -> None:
+def _populate(session: Session, names: Sequence[str], *, listed: bool, every: bool) -> None:
     from ptah_migrate._pyramid.steps import choose
 
     if not (names or listed or every):
-        click.echo(ctx.get_help())
+        click.echo(click.get_current_context().get_help())
         return
     if listed:
         _list_steps(session, choose(_known_steps(session), every=True))
@@ -199,23 +196,18 @@ def _list_steps(session: Session, steps: Sequence[PopulateStep]) -> None:
 
 
 def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
-    from ptah_migrate._pyramid import startup
-    from ptah_migrate.model import POPULATE_DB_SCHEMA
+    from ptah_migrate._pyramid import startup, steps
 
-    if step.name == POPULATE_DB_SCHEMA:
-        if session.application is not None:
-            startup.announce(session.application)
+    application = session.application
+    if application is None or step.factory is startup.create_schema:
+        if application is not None:
+            startup.announce(application)
         migrator = session.migrator(_progress(session))
         report = migrator.seed()
         if not session.json:
             _where(migrator, report)
         return report.done
-    try:
-        step.factory(session.application)
-    except PtahMigrateError:
-        raise
-    except Exception as error:
-        raise PopulateError(step.name, f"{type(error).__name__}: {error}") from error
+    steps.run(step, application)
     if not session.json:
         output.say(f"populated {step.name}")
     return ()

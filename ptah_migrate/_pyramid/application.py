@@ -133,7 +133,7 @@ def _no_pyramid() -> str:
 
 def _words(error: BaseException) -> str:
     """Return an error in one line; of a conflict with the places, of others without advice."""
-    if isinstance(error, ModuleNotFoundError) and error.name == "pyramid":
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "pyramid":
         return _no_pyramid()
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     shown = lines if type(error).__name__ == "ConfigurationConflictError" else lines[:1]

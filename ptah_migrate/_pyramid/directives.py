@@ -83,6 +83,10 @@ def ptah_migrate(
     more than an included package's, the first more than a later one. Only
     servers upgrade: p-scripts and ``paster.bootstrap`` leave the database alone.
 
+    It happens when the configuration is committed. What goes wrong comes out of
+    ``make_wsgi_app()`` as our own error; out of a ``config.commit()`` in the
+    application's code inside Pyramid's ConfigurationExecutionError.
+
     Raises:
         RegistrationError: the mode is not known.
 

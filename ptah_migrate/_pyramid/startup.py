@@ -13,7 +13,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ptah_migrate._pyramid import engine, steps
+from ptah_migrate._pyramid import engine, reloading, steps
 from ptah_migrate._pyramid.events import BeforeCreateDbSchema, DatabaseMigrated
 from ptah_migrate._pyramid.state import (
     OURSELVES,
@@ -35,6 +35,7 @@ SKIP_TABLES = "ptah_migrate.skip_tables"
 POLICY = "ptah_migrate.seed_policy"
 LOCK_TIMEOUT = "ptah_migrate.lock_timeout"
 SCHEMA = "ptah_migrate.version_table_schema"
+REFUSE_UNWRITTEN = "ptah_migrate.refuse_unwritten"
 
 UPGRADE = "run: ptah-migrate SETTINGS.ini upgrade"
 
@@ -81,6 +82,8 @@ def _start(registry: Any, *, final: bool) -> None:
     packages = packages_of(registry)
     if final:
         _complain(packages.problems, words(settings, ACTIVE))
+    if reloading.active():
+        reloading.watch(packages)
     waiting = frozenset() if final else _waiting(packages)
     state.announced = False
     if populate:
@@ -143,15 +146,28 @@ def _populate(registry: Any, packages: Registry, names: Sequence[str], *, final:
         if step.factory is create_schema:
             _seed(registry, packages, names)
         elif step.name not in state.populated:
-            step.factory(registry)
+            steps.run(step, registry)
             state.populated.add(step.name)
 
 
 def _seed(registry: Any, packages: Registry, names: Sequence[str]) -> None:
     if names:
         announce(registry)
-        migrator(registry, packages=packages).seed(*names)
+        ready, found = _written(registry, packages, names, "populate")
+        if ready:
+            found.seed(*ready)
         of(registry).seeded.update(names)
+
+
+def _written(
+    registry: Any, packages: Registry, names: Sequence[str], operation: str
+) -> tuple[Sequence[str], Any]:
+    """Return the packages to go on with, and the migrator; a reloading server waits for authors."""
+    if not reloading.active():
+        return names, migrator(registry, packages=packages)
+    held = reloading.held_back(migrator(registry, packages=packages), operation, names)
+    found = migrator(registry, packages=packages, refuse_unwritten=True)
+    return [name for name in names if name not in held], found
 
 
 # -- the modes ---------------------------------------------------------------------------
@@ -163,7 +179,8 @@ def _look(registry: Any, mode: str, packages: Registry, names: Sequence[str]) ->
         return
     if mode == "upgrade":
         announce(registry)
-        _migrated(registry, migrator(registry, packages=packages).upgrade(*names))
+        ready, found = _written(registry, packages, names, "upgrade")
+        _migrated(registry, found.upgrade(*ready) if ready else Report(Plan()))
     elif mode == "check":
         _check(migrator(registry, packages=packages), names)
     else:
@@ -264,7 +281,23 @@ def migrator_options(settings: Mapping[str, Any]) -> dict[str, Any]:
         found["version_table_schema"] = str(settings[SCHEMA]).strip()
     if skipped := words(settings, SKIP_TABLES):
         found["skip_tables"] = skipped
+    if settings.get(REFUSE_UNWRITTEN):
+        found["refuse_unwritten"] = _truth(REFUSE_UNWRITTEN, settings[REFUSE_UNWRITTEN])
     return found
+
+
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True} | dict.fromkeys(
+    ("false", "no", "off", "0", ""), False
+)
+
+
+def _truth(name: str, value: Any) -> bool:
+    try:
+        return _TRUTH[str(value).strip().lower()]
+    except KeyError as error:
+        raise ConfigError(
+            f"the setting {name}, '{value}', is neither true nor false", hint=f"{name} = true"
+        ) from error
 
 
 def _seconds(value: Any) -> float:

@@ -7,7 +7,7 @@ from graphlib import CycleError as GraphCycle
 from graphlib import TopologicalSorter
 from typing import Any
 
-from ptah_migrate.errors import CycleError, UnknownStepError
+from ptah_migrate.errors import CycleError, PopulateError, PtahMigrateError, UnknownStepError
 from ptah_migrate.model import POPULATE_DB_SCHEMA, PopulateStep
 
 
@@ -37,6 +37,22 @@ def choose(
             graph[name] = steps[name].requires
             wanted.extend(steps[name].requires)
     return tuple(steps[name] for name in _sorted(graph))
+
+
+def run(step: PopulateStep, registry: Any) -> None:
+    """
+    Call a step's factory with the application's registry.
+
+    Raises:
+        PopulateError: its own code failed; an error of ours passes as it is.
+
+    """
+    try:
+        step.factory(registry)
+    except PtahMigrateError:
+        raise
+    except Exception as error:
+        raise PopulateError(step.name, f"{type(error).__name__}: {error}") from error
 
 
 def satisfied(steps: Mapping[str, PopulateStep]) -> dict[str, PopulateStep]:

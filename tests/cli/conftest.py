@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -17,10 +18,15 @@ Run = Callable[..., Result]
 @pytest.fixture
 def folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, invoke_cli: Run, packages_root: Path
-) -> Path:
-    """Return an empty folder, which we stand in."""
+) -> Iterator[Path]:
+    """Yield an empty folder, which we stand in; what a command sets up for logging is undone."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    loggers = [logging.getLogger(name) for name in ("", "alembic", "ptah", "ptah_migrate")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    yield tmp_path
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture

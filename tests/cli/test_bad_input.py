@@ -278,9 +278,11 @@ def test_directory_of_another(
 
     assert (result.exit_code, result.stderr) == (
         0,
-        "Warning: entry point 'gone = gone.migrations' of gone 1.0: the migrations directory "
-        f"'{gone.migrations}' of package 'gone' does not exist\n"
-        "hint: run: ptah-migrate init gone, or correct the registered path\n",
+        (
+            "Warning: entry point 'gone = gone.migrations' of gone 1.0: the migrations directory "
+            f"'{gone.migrations}' of package 'gone' does not exist\n"
+            "hint: run: ptah-migrate init gone, or correct the registered path\n"
+        ),
     )
     assert rows(sqlite_database.engine) == {("blog", "002")}
 
@@ -649,9 +651,11 @@ def test_step_raises(
     hint = "undo what '002' left, correct it" if left else "correct it"
     assert (result.exit_code, result.stderr) == (
         1,
-        f"Error: upgrade of package 'blog' failed in revision '002' at {path}:{line + 1}: "
-        f"{cause} (stays applied: blog:001{left})\n"
-        f"hint: {hint}, then run the same command again\n",
+        (
+            f"Error: upgrade of package 'blog' failed in revision '002' at {path}:{line + 1}: "
+            f"{cause} (stays applied: blog:001{left})\n"
+            f"hint: {hint}, then run the same command again\n"
+        ),
     )
     assert result.stdout.startswith("blog None -> 001 (")
     assert rows(database.engine) == {("blog", "001")}

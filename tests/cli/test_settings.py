@@ -406,6 +406,8 @@ def test_logging_of_the_file(run_cli: Command, folder: Path, write_app: WriteApp
 
     assert (result.exit_code, result.stderr) == (
         0,
-        "Using app.ini (given), database sqlite:///a.sqlite\n"
-        "LOG ptah.alembic: blog: running upgrade None -> 001\n",
+        (
+            "Using app.ini (given), database sqlite:///a.sqlite\n"
+            "LOG ptah.alembic: blog: running upgrade None -> 001\n"
+        ),
     )

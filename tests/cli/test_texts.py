@@ -137,6 +137,13 @@ def test_nothing_to_do(
     assert result == Result(0, "test1 is at 002 (head)\n", "")
 
 
+def test_check(ini: Path, invoke_cli: Run) -> None:
+    """`check` names the command to run, with the settings that were given."""
+    assert invoke_cli("app.ini", "-q", "check", "test2") == Result(
+        3, "test2 is at None, head is 001\n", "hint: run: ptah-migrate app.ini upgrade\n"
+    )
+
+
 # -- current, history, list ---------------------------------------------------------------
 
 

@@ -218,6 +218,21 @@ def test_talkative(
     assert "loading ..." in result.stderr
 
 
+def test_populated_by_the_application(
+    portal: Callable[..., None],
+    ini: Path,
+    sqlite_database: Database,
+    invoke_cli: Callable[..., Result],
+) -> None:
+    """A command runs the application's own step in place of ours, where it has one."""
+    portal("config.ptah_populate_step('ptah-db-schema', lambda r: print(r.settings['colour']))")
+
+    result = invoke_cli(ini, "populate", "ptah-db-schema")
+
+    assert result.stdout == "red\npopulated ptah-db-schema\n"
+    assert tables(sqlite_database.engine) == set()
+
+
 # -- applications that do not ------------------------------------------------------------
 
 
@@ -303,7 +318,7 @@ def test_filter_around_a_failure(
     assert loaded.settings["colour"] == "red"
 
 
-@pytest.mark.parametrize("use", ["egg:nowhere", "call:nowhere:main", "nowhere"])
+@pytest.mark.parametrize("use", ["egg:nowhere", "call:nowhere:main"])
 def test_not_installed(portal: Callable[..., None], ini: Path, use: str) -> None:
     """An application whose code is not installed is told; its settings are there."""
     write(ini, ini.read_text().replace("call:portal:main", use))
@@ -433,6 +448,9 @@ def test_command_without_pyramid(
         pytest.param(None, "", "settings file '{path}' does not exist", id="missing"),
         pytest.param("", "", "'{path}' has no section [app:main]", id="empty"),
         pytest.param(INI, "two", "'{path}' has no section [app:two]", id="no such section"),
+        pytest.param(
+            "[app:main]\nuse = two\n", "", "'{path}' has no section [app:two]", id="inside"
+        ),
         pytest.param(
             "a = 1\n",
             "",

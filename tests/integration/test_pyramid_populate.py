@@ -14,6 +14,7 @@ from ptah_migrate._pyramid.startup import all_steps
 from ptah_migrate._pyramid.steps import choose
 from ptah_migrate.errors import (
     CycleError,
+    PopulateError,
     RegistrationError,
     UnknownStepError,
     UnrecordedTablesError,
@@ -445,7 +446,7 @@ def test_cycle(sqlite_database: Database) -> None:
 
 
 def test_failing_step(make_package: PackageMaker, sqlite_database: Database) -> None:
-    """A step that fails stops the start with its own error; no upgrade follows."""
+    """A step that fails stops the start, and is named; no upgrade follows."""
     make_package("shop", {"001": create("item")}, init=addon("shop"))
 
     def fail(registry: Any) -> None:
@@ -456,9 +457,11 @@ def test_failing_step(make_package: PackageMaker, sqlite_database: Database) -> 
     config.ptah_populate()
     config.ptah_migrate()
 
-    with pytest.raises(LookupError, match="mine"):
+    with pytest.raises(PopulateError) as error:
         start(config)
 
+    assert str(error.value) == "populate step 'a' failed: LookupError: mine"
+    assert isinstance(error.value.__cause__, LookupError)
     assert "item" not in tables(sqlite_database.engine)
 
 
@@ -472,8 +475,10 @@ def test_failing_step_in_a_commit(sqlite_database: Database) -> None:
     config.ptah_populate_step("a", fail)
     config.ptah_populate()
 
-    with pytest.raises(ConfigurationExecutionError):
+    with pytest.raises(ConfigurationExecutionError) as error:
         config.commit()
+
+    assert isinstance(error.value.evalue, PopulateError)
 
 
 # -- who may -----------------------------------------------------------------------------

@@ -176,6 +176,15 @@ def test_introspection(make_package: PackageMaker) -> None:
     assert shown.action_info.line == 3
 
 
+def test_without_introspection(make_package: PackageMaker) -> None:
+    """Introspection is for looking only: an application may do without it."""
+    make_package("blog", init=addon("blog"))
+    config = Configurator(introspection=False)
+    config.include("blog")
+
+    assert list(registered(config).packages) == ["blog"]
+
+
 def test_at_once_in_tests(make_package: PackageMaker) -> None:
     """Under ``testConfig``, which commits each call by itself, a registration is there at once."""
     make_package("blog", init=addon("blog"))

@@ -33,7 +33,7 @@ def shell(ini: str) -> Any:
     return script.run(shell=lambda *_: None)
 
 
-SCRIPTS = {
+SCRIPTS: dict[str, Callable[[str], Any]] = {
     "pviews": lambda ini: pviews.main(["pviews", ini, "/"], quiet=True),
     "pshell": shell,
     "proutes": lambda ini: proutes.main(["proutes", ini], quiet=True),

@@ -749,7 +749,6 @@ def includeme(config):
 
 def test_cookiecutter(make_package: PackageMaker, blog: str, database: Database) -> None:
     """An application of the official cookiecutter's shape is migrated with its own engine."""
-    pytest.importorskip("zope.sqlalchemy")
     make_package("portal", files={"models.py": COOKIECUTTER})
     config = Configurator(settings={"db.url": database.url})
     config.include("portal.models")

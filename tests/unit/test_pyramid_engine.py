@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import zope.sqlalchemy
 from pyramid.registry import Registry
 from sqlalchemy.orm import scoped_session, sessionmaker
 
@@ -157,9 +158,8 @@ def test_cookiecutter() -> None:
 
 def test_with_a_transaction_manager() -> None:
     """A session factory that takes part in zope's transactions gives its engine, no session."""
-    zope = pytest.importorskip("zope.sqlalchemy")
     factory = sessionmaker(bind=engine("zope"))
-    zope.register(factory)
+    zope.sqlalchemy.register(factory)
 
     found = find(registry(dbsession_factory=factory))
 

@@ -97,7 +97,7 @@ def acyclic(draw: st.DrawFn) -> dict[str, PopulateStep]:
     """Return steps that require only earlier names, perhaps unknown ones."""
     found = {}
     for name in draw(st.sets(NAMES)):
-        required = draw(st.sets(NAMES.filter(lambda other, name=name: other < name)))
+        required = {other for other in draw(st.sets(NAMES)) if other < name}
         found[name] = PopulateStep(name, print, "", draw(st.booleans()), tuple(required))
     return found
 
