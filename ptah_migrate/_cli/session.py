@@ -170,18 +170,11 @@ class Session:
         )
 
     def _of_entry_points(self) -> Registry:
-        from ptah_migrate.registry import Registry, from_entry_points
+        from ptah_migrate._pyramid.startup import ACTIVE, with_installed
+        from ptah_migrate._pyramid.state import words
 
         own = {package.name: package for package in self.project_packages}
-        installed, problems = from_entry_points()
-        wished = str(self.settings.get("ptah_migrate.packages") or "*").split()
-        others = [package for package in installed if package.name not in own]
-        active = [p for p in others if "*" in wished or p.name in wished]
-        return Registry(
-            [*own.values(), *active],
-            available=[package for package in others if package not in active],
-            problems=[problem for problem in problems if problem.subject not in own],
-        )
+        return with_installed(own, words(self.settings, ACTIVE) or ["*"])
 
     def package(self, name: str | None) -> Package:
         """
@@ -237,6 +230,13 @@ class Session:
         return Migrator(
             bind, self.all_packages(), x_arguments=self.x_arguments, progress=progress, **options
         )
+
+    def announce_schema(self) -> None:
+        """Let an application's subscribers add to its models before tables are planned or made."""
+        if self.application is not None:
+            from ptah_migrate._pyramid.startup import announce
+
+            announce(self.application)
 
     def _bind(self) -> Any:
         from ptah_migrate._pyramid.engine import find

@@ -86,7 +86,9 @@ def plan(session: Session, *, targets: tuple[str, ...]) -> None:
     """Show what an upgrade to each TARGET would do, by default of all packages to their heads."""
     from ptah_migrate._cli import words
 
-    found = session.migrator().plan(*targets)
+    migrator = session.migrator()
+    session.announce_schema()
+    found = migrator.plan(*targets)
     if session.json:
         output.as_json(plan=words.plan_value(found))
         return

@@ -46,6 +46,7 @@ def upgrade(
         raise UsageError("--empty goes with --sql", hint="upgrade --sql --empty")
     _one_of(session, sql=sql, dry_run=dry_run)
     migrator = session.migrator(_progress(session))
+    session.announce_schema()
     if sql:
         with output.aside():
             script = migrator.script(*targets, empty=empty)
@@ -200,8 +201,7 @@ def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
 
     application = session.application
     if application is None or step.factory is startup.create_schema:
-        if application is not None:
-            startup.announce(application)
+        session.announce_schema()
         migrator = session.migrator(_progress(session))
         report = migrator.seed()
         if not session.json:

@@ -226,10 +226,17 @@ def packages_of(registry: Any) -> Registry:
     Return an application's packages: what it includes is active, what is only installed available.
 
     The setting ``ptah_migrate.packages`` makes installed ones active without an
-    include: names, or ``*`` for all. A name that is not installed is a problem.
+    include: names, or ``*`` for all.
     """
-    included = of(registry).packages
-    wished = words(registry.settings or {}, ACTIVE)
+    return with_installed(of(registry).packages, words(registry.settings or {}, ACTIVE))
+
+
+def with_installed(included: Mapping[str, Package], wished: Sequence[str]) -> Registry:
+    """
+    Return a registry of the included packages and the installed ones that are wished for.
+
+    ``wished`` are names, or ``*`` for all. A name that is not installed is a problem.
+    """
     installed, problems = from_entry_points()
     others = {package.name: package for package in installed if package.name not in included}
 
