@@ -156,7 +156,7 @@ class Story:
         self._tool("python", sys.executable)
         # An installed script does not have the present directory on its path, hence -P.
         self._tool("ptah-migrate", sys.executable, "-P", "-m", "ptah_migrate")
-        for name in ("pip", "pserve", "ptah-populate", "pyramid-logging"):
+        for name in ("fill-in", "pip", "pserve", "ptah-populate", "pyramid-logging"):
             self._tool(name, sys.executable, "-P", "-m", "tests.docs.tools", name)
         for name in ("pviews", "proutes"):
             self._tool(name, sys.executable, "-P", "-m", f"pyramid.scripts.{name}")
@@ -193,7 +193,7 @@ class Story:
             check=False,
         )
         self.status = done.returncode
-        return self._anonymous(done.stdout).splitlines()
+        return self._anonymous(done.stdout).rstrip().splitlines()
 
     def check(self, block: Block) -> str:
         """Run a doctest and return its failures."""
@@ -263,8 +263,8 @@ def follow(text: str, *, update: bool = False) -> tuple[list[str], str]:
     Do what a document says.
 
     Returns:
-        What went otherwise than the document shows (none when updating), and
-        the document with the present outputs.
+        What went otherwise than the document shows, and the document; when
+        updating, with the present outputs instead of problems.
 
     """
     problems: list[str] = []
@@ -284,6 +284,7 @@ def follow(text: str, *, update: bool = False) -> tuple[list[str], str]:
                         continue
                     if not update:
                         problems.append(_difference(example, actual))
+                        continue
                     lines[example.start + shift : example.end + shift] = [
                         f"{block.indent}{line}".rstrip() for line in actual
                     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.docs.story import ROOT, blocks
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+BESIDE = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 SOURCES = sorted((ROOT / "ptah_migrate").rglob("*.py"))
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -28,9 +30,11 @@ _VARIABLE = re.compile(r"\b(PTAH_MIGRATE_[A-Z_]+|NO_COLOR)\b")
 # Dotted texts in the source that are no settings: a logger, a discriminator, modules.
 _NO_SETTINGS = {"ptah_migrate.lock", "ptah_migrate.populate", "ptah_migrate.errors"}
 
-pages = pytest.mark.parametrize(
-    "page", [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in PAGES]
-)
+
+def over(found: list[Path]) -> pytest.MarkDecorator:
+    """Return what runs a test once for each page."""
+    cases = [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in found]
+    return pytest.mark.parametrize("page", cases)
 
 
 def text_of(page: Path) -> str:
@@ -68,7 +72,7 @@ def first_cells(text: str) -> Iterator[str]:
 # -- every page ---------------------------------------------------------------------------
 
 
-@pages
+@over([*PAGES, *BESIDE])
 def test_links_lead_somewhere(page: Path) -> None:
     """Every link inside the repository names a file that is there, and a heading it has."""
     broken = []
@@ -84,7 +88,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
-@pages
+@over(PAGES)
 def test_every_page_is_in_the_index(page: Path) -> None:
     """Whoever opens the index finds every page."""
     index = DOCS / "index.md"
@@ -93,7 +97,7 @@ def test_every_page_is_in_the_index(page: Path) -> None:
     assert page in {*linked, index, ROOT / "README.md"}
 
 
-@pages
+@over(PAGES)
 def test_python_in_documents_is_python(page: Path) -> None:
     """What a page shows as Python can be parsed."""
     for block in blocks(text_of(page)):
@@ -101,7 +105,7 @@ def test_python_in_documents_is_python(page: Path) -> None:
             ast.parse("\n".join(block.lines), f"{page.name}:{block.number}")
 
 
-@pages
+@over([*PAGES, *BESIDE])
 def test_no_page_knows_the_machine_it_was_written_on(page: Path) -> None:
     """Pages name no directory of one machine."""
     assert not re.findall(r"(?<![\w.])/(?:home|root|tmp|work|usr|Users)/", text_of(page))
@@ -113,6 +117,29 @@ def test_design_notes_are_numbered_without_gaps() -> None:
 
     assert [note.name[:4] for note in notes] == [f"{n:04}" for n in range(1, len(notes) + 1)]
     assert all(text_of(note).startswith(f"# {note.name[:4]} ") for note in notes)
+
+
+# -- README -------------------------------------------------------------------------------
+
+
+def test_the_targets_of_make_in_the_readme_exist() -> None:
+    """What the README tells to make can be made."""
+    named = set(re.findall(r"^make (\w+)", text_of(ROOT / "README.md"), re.MULTILINE))
+    targets = set(re.findall(r"^(\w+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+
+    assert named
+    assert named <= targets
+
+
+def test_the_extras_in_the_readme_exist() -> None:
+    """The README names every extra that users need, and none that does not exist."""
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
+    extras = set(project["optional-dependencies"]) - {"test", "dev"}
+    install = sections(ROOT / "README.md", 2)["Install"]
+    named = {word for words in re.findall(r"\[([\w,]+)\]'", install) for word in words.split(",")}
+
+    assert {*first_cells(install), "all"} == extras
+    assert named <= extras
 
 
 # -- reference: errors ----------------------------------------------------------------------
@@ -147,6 +174,7 @@ def test_the_entry_of_an_error_has_its_exit_code(id_: str) -> None:
             errors.RevisionFileError("blog", "002.py", "syntax error: invalid syntax", line=7),
             errors.DuplicateRevisionError("blog", "002", ["a.py", "b.py"]),
             errors.IrreversibleError("blog", "002", "002.py"),
+            errors.UnwrittenError("blog", "002", "002.py"),
             errors.MultipleHeadsError("blog", ["002", "003"]),
             errors.CycleError(["blog:001", "comments:001"]),
             errors.MissingPackageError("blog", "revision '001' of package 'comments'"),
@@ -226,9 +254,16 @@ def test_the_common_options_are_in_their_table() -> None:
 # -- reference: settings ------------------------------------------------------------------------
 
 
+def reached() -> list[Path]:
+    """Return the modules whose settings count: those of authoring once a command reads them."""
+    commands = [source for source in SOURCES if source.parent.name == "_cli"]
+    wired = any("conventions" in text_of(source) for source in commands)
+    return [source for source in SOURCES if wired or source.parent.name != "_authoring"]
+
+
 def test_every_setting_is_in_the_reference() -> None:
     """Every setting that the code reads is in the table of ini keys, and no other one is."""
-    read = {name for source in SOURCES for name in _SETTING.findall(text_of(source))}
+    read = {name for source in reached() for name in _SETTING.findall(text_of(source))}
     table = sections(REFERENCE / "settings.md", 2)["Ini keys"]
     documented = {word for word in first_cells(table) if word.startswith("ptah_migrate.")}
 

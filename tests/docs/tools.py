@@ -3,7 +3,8 @@ Tools that examples use, made fit for a test.
 
 ``pip install -e`` makes a project importable and its entry points known, as
 the real one does, without building anything. ``pserve`` stops once it serves.
-``pyramid-logging`` is ours: it keeps the usual fifteen lines out of documents.
+Two are ours, and keep what readers know out of documents: ``pyramid-logging``
+writes the usual lines, ``fill-in`` makes all new revisions look written.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from shutil import rmtree
 from threading import Timer
 
 from ptah_migrate._cli import populate_main
+from ptah_migrate._history import NOT_WRITTEN
 
 
 def pip(arguments: list[str]) -> int:
@@ -101,6 +103,14 @@ def pyramid_logging(arguments: list[str]) -> int:
     """Add the logging that Pyramid's cookiecutter writes to a settings file."""
     with Path(arguments[0]).open("a", encoding="utf-8") as file:
         file.write(LOGGING)
+    return 0
+
+
+def fill_in(_: list[str]) -> int:
+    """Take the mark of an unwritten revision out of every one below this directory."""
+    for path in Path.cwd().rglob("migrations/*.py"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(f"  {NOT_WRITTEN}", ""), encoding="utf-8")
     return 0
 
 
