@@ -28,7 +28,8 @@ def resolve(value: Any, what: str) -> Any:
             found = getattr(found, name)
     except (Exception, SystemExit) as error:
         raise ConfigError(
-            f"{what}, '{value}', cannot be imported: {type(error).__name__}: {error}",
+            f"{what}, '{value}', cannot be imported: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}",
             hint="correct the name, or the module it names",
         ) from error
     return found

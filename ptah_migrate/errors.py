@@ -110,9 +110,7 @@ class MissingExtraError(PtahMigrateError):
     def __init__(self, feature: str, extra: str) -> None:
         self.feature = feature
         self.extra = extra
-        super().__init__(
-            f"{feature} is not installed", hint=f"pip install 'ptah-migrate[{extra}]'"
-        )
+        super().__init__(f"{feature} is not installed", hint=f"pip install 'ptah-migrate[{extra}]'")
 
 
 # -- registration --------------------------------------------------------------
@@ -427,7 +425,8 @@ class StepError(PtahMigrateError):
         self.left_behind = left_behind
         self.direction = direction
         at = f" at {place}" if place else ""
-        done = f"stays applied: {', '.join(applied)}" if applied else "nothing was applied before it"
+        stays = ", ".join(applied)
+        done = f"stays applied: {stays}" if stays else "nothing was applied before it"
         half = (
             f"; {left_behind} statement(s) of '{revision}' were executed and this database "
             "cannot roll them back"

@@ -104,6 +104,7 @@ class Revision:
     ``down`` and ``depends_on`` are ids of the same package; ``requires`` and
     ``run_before`` name revisions of other packages. ``doc`` is the first line
     of the docstring. ``has_upgrade``/``has_downgrade`` are what the text shows.
+    ``unwritten``: it still carries the template's comment that nobody wrote it.
     """
 
     package: str
@@ -117,6 +118,7 @@ class Revision:
     doc: str = ""
     has_upgrade: bool = True
     has_downgrade: bool = True
+    unwritten: bool = False
 
     @property
     def key(self) -> Key:

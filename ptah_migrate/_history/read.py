@@ -21,6 +21,7 @@ from typing import Any
 
 from ptah_migrate._history import modules
 from ptah_migrate._history.graph import History
+from ptah_migrate._history.marker import unwritten
 from ptah_migrate.errors import DuplicateRevisionError, PackagePathError, RevisionFileError
 from ptah_migrate.model import Package, Requirement, Revision
 from ptah_migrate.registry import directories
@@ -305,6 +306,7 @@ def _revision(values: Mapping[str, Any], doc: str, text: str, path: Path, packag
         doc=doc.strip().partition("\n")[0].strip(),
         has_upgrade="\ndef upgrade(" in text or _UPGRADE.search(text) is not None,
         has_downgrade="\ndef downgrade(" in text or _DOWNGRADE.search(text) is not None,
+        unwritten=unwritten(text),
     )
 
 

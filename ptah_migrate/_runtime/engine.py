@@ -134,7 +134,10 @@ def _translated(url: URL) -> Iterator[None]:
 
 
 def _in_memory(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+    name = url.database or ":memory:"
+    return url.get_backend_name() == "sqlite" and (
+        ":memory:" in name or url.query.get("mode") == "memory"
+    )
 
 
 # -- connections -------------------------------------------------------------------------
@@ -228,7 +231,7 @@ def private(engine: Engine) -> Engine:
     to the application, and a step that opens a second connection gets one even
     where the caller's pool holds a single one.
     """
-    kept = isinstance(engine.pool, StaticPool | SingletonThreadPool)
+    kept = isinstance(engine.pool, StaticPool | SingletonThreadPool) or _in_memory(engine.url)
     options = dict(engine.get_execution_options())
     options.pop("isolation_level", None)
     return Engine(
@@ -299,24 +302,35 @@ class _Borrowed:
             self._owner.give_back()
 
 
+# -- errors ------------------------------------------------------------------------------
+
+
 def unreachable(bind: Bind, error: DBAPIError) -> DatabaseError:
-    """Return a driver's error as ours: one line, without the password."""
-    lines = str(error.orig).strip().splitlines() or [""]
-    text = _without_password(bind, lines[0].strip())
+    """Return the error of a database that cannot be reached as ours, without the password."""
     hint = "is the server running, and are name, user and password right?"
     if _url(bind).get_backend_name() == "sqlite":
         hint = "is its directory there, and may you write to it?"
-    return DatabaseError(f"the database {masked(bind)} cannot be used: {text}", hint=hint)
+    return DatabaseError(
+        f"the database {masked(bind)} cannot be used: {_without_password(bind, reason(error))}",
+        hint=hint,
+    )
 
 
 def refused(bind: Bind, error: DBAPIError) -> DatabaseError:
     """Return the error of a database that was reached and does not do what every command needs."""
-    lines = str(error.orig).strip().splitlines() or [""]
-    text = _without_password(bind, lines[0].strip())
     return DatabaseError(
-        f"the database {masked(bind)} refuses: {text}",
+        f"the database {masked(bind)} refuses: {_without_password(bind, reason(error))}",
         hint="is it read-only, or locked, or may this user not do it?",
     )
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what an error says; of a driver's error, the driver's words."""
+    original = getattr(error, "orig", None)
+    words = str(original or error)
+    if original is not None and len(original.args) == 2 and isinstance(original.args[0], int):
+        words = f"{original.args[1]} ({original.args[0]})"  # PyMySQL: number, text
+    return next((line.strip() for line in words.splitlines() if line.strip()), "")
 
 
 def _without_password(bind: Bind, text: str) -> str:

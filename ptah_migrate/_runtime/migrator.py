@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._history import History, read, tables
-from ptah_migrate._runtime import fresh, offline, plan, schema
+from ptah_migrate._runtime import fresh, offline, plan, schema, unwritten
 from ptah_migrate._runtime.contexts import Surroundings
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 UPGRADE = "upgrade"
+DOWNGRADE = "downgrade"
 POPULATE = "populate"
 
 SEED_POLICIES = ("verify", "trust")
@@ -52,6 +53,8 @@ class Migrator:
         attributes: what revisions find in ``context.config.attributes``.
         seed_policy: ``verify``, or ``trust`` to seed tables that differ (2012).
         skip_tables: tables of the models that are never created or compared.
+        refuse_unwritten: stop before the first statement when a revision that
+            nobody has written yet would be run, or seeded.
         progress: called with each finished item.
 
     A target is ``package``, or ``package:`` and a revision, ``head``, ``heads``,
@@ -69,11 +72,13 @@ class Migrator:
         attributes: Mapping[str, Any] | None = None,
         seed_policy: str = "verify",
         skip_tables: Collection[str] = (),
+        refuse_unwritten: bool = False,
         progress: Progress | None = None,
     ) -> None:
         if seed_policy not in SEED_POLICIES:
             raise UsageError(
-                f"seed policy {seed_policy!r} is not known", hint=f"one of {', '.join(SEED_POLICIES)}"
+                f"seed policy {seed_policy!r} is not known",
+                hint=f"one of {', '.join(SEED_POLICIES)}",
             )
         if hasattr(bind, "sync_engine"):
             raise UsageError(
@@ -84,6 +89,7 @@ class Migrator:
         self.registry = _without(registry, skip_tables)
         self.lock_timeout = lock_timeout
         self.trust = seed_policy == "trust"
+        self.refuse_unwritten = refuse_unwritten
         self.progress = progress
         self.histories = _Histories(registry)
         self.surroundings = Surroundings(
@@ -116,7 +122,8 @@ class Migrator:
 
         """
         with self._reading() as connection:
-            return self._plan(connection, operation, self._targets(targets), cascade=cascade)
+            wanted = self._targets(targets, operation)
+            return self._plan(connection, operation, wanted, cascade=cascade)
 
     def versions_recorded(self) -> Rows:
         """Return the rows of every package in the database, registered or not."""
@@ -186,7 +193,7 @@ class Migrator:
             OfflineError: a revision looks at the database, it is named.
 
         """
-        wanted = self._targets(targets)
+        wanted = self._targets(targets, operation)
         if empty:
             todo = self._plan(None, operation, wanted, cascade=cascade)
         elif wanted and all(target.start is not None for target in wanted):
@@ -227,18 +234,7 @@ class Migrator:
             StepError, LockError, PtahMigrateError: as for ``upgrade``.
 
         """
-        if not targets:
-            raise UsageError(
-                "downgrade needs a target", hint="for example: ptah-migrate downgrade blog:-1"
-            )
-        for target in self._targets(targets):
-            if target.spec == "head" and not _says_place(targets, target):
-                raise UsageError(
-                    f"downgrade of '{target.package}' needs a place to go to",
-                    hint=f"{target.package}:-1, {target.package}:base, "
-                    f"or {target.package}:REVISION",
-                )
-        return self._run("downgrade", targets, cascade=cascade)
+        return self._run(DOWNGRADE, targets, cascade=cascade)
 
     def stamp(self, *targets: str, purge: bool = False) -> Report:
         """
@@ -273,7 +269,7 @@ class Migrator:
         cascade: bool = False,
         purge: bool = False,
     ) -> Report:
-        wanted = self._targets(targets)
+        wanted = self._targets(targets, operation)
         if stated := [str(target) for target in wanted if target.start is not None]:
             raise TargetError(
                 f"a place to start from is for scripts: {', '.join(stated)}",
@@ -299,13 +295,27 @@ class Migrator:
 
     # -- gathering -----------------------------------------------------------------
 
-    def _targets(self, texts: Sequence[str]) -> tuple[Target, ...]:
-        if not texts:
-            return tuple(Target(name) for name in self.registry.packages)
+    def _targets(self, texts: Sequence[str], operation: str = UPGRADE) -> tuple[Target, ...]:
+        """Return the targets, every package where none is named; refuse what lacks its place."""
+        if operation == DOWNGRADE and not texts:
+            raise UsageError(
+                "downgrade needs a target", hint="for example: ptah-migrate downgrade blog:-1"
+            )
         found = tuple(parse_target(text) for text in texts)
-        for target in found:
+        for text, target in zip(texts, found, strict=True):
             self.registry.get(target.package)
-        return found
+            if operation == DOWNGRADE and ":" not in text:
+                raise UsageError(
+                    f"downgrade of '{target.package}' needs a place to go to",
+                    hint=f"{target.package}:-1, {target.package}:base, "
+                    f"or {target.package}:REVISION",
+                )
+            if operation == POPULATE and ":" in text:
+                raise UsageError(
+                    f"'{text}' names a place, and a package is seeded at its head",
+                    hint=f"run: ptah-migrate stamp {text}",
+                )
+        return found or tuple(Target(name) for name in self.registry.packages)
 
     @contextmanager
     def _connected(self, *, reading: bool = False) -> Iterator[Connection]:
@@ -332,7 +342,10 @@ class Migrator:
         decisions: dict[str, fresh.Fresh] = {}
         if operation in (UPGRADE, POPULATE):
             decisions = self._fresh(connection, operation, targets, rows)
-        return self._decide(operation, targets, rows, decisions, cascade=cascade, purge=purge)
+        todo = self._decide(operation, targets, rows, decisions, cascade=cascade, purge=purge)
+        if self.refuse_unwritten:
+            unwritten.refuse(todo, self.histories)
+        return todo
 
     def _decide(
         self,
@@ -345,7 +358,7 @@ class Migrator:
         purge: bool = False,
     ) -> Plan:
         names = {target.package for target in targets}
-        if operation == "downgrade":
+        if operation == DOWNGRADE:
             names.update(name for name in rows if name in self.registry.packages)
         facts = plan.Facts(
             histories=self.histories.of(plan.reach(names, self.histories)),
@@ -357,7 +370,7 @@ class Migrator:
         )
         if operation == UPGRADE:
             return plan.upgrade(targets, facts)
-        if operation == "downgrade":
+        if operation == DOWNGRADE:
             return plan.downgrade(targets, facts, cascade=cascade)
         if operation == "stamp":
             return plan.stamp(targets, facts, purge=purge)
@@ -392,7 +405,6 @@ class Migrator:
         names = [target.package for target in targets]
         if operation == UPGRADE:
             names = list(plan.reach(names, self.histories))
-        below = {target.package for target in targets if not self._to_head(target)}
         found: dict[str, fresh.Fresh] = {}
         for name in names:
             history = self.histories.get(name)
@@ -404,15 +416,9 @@ class Migrator:
                 self._table_state(connection, package, history),
                 populate=operation == POPULATE,
                 trust=self.trust,
-                to_head=name not in below,
+                to_head=all(_to_head(target, history) for target in targets),
             )
         return found
-
-    def _to_head(self, target: Target) -> bool:
-        if target.spec in plan.HEADS or target.package not in self.histories:
-            return True
-        history = self.histories[target.package]
-        return len(history.upgrades(target.spec, ())) == len(history)
 
     def _table_state(
         self, connection: Connection | None, package: Package, history: History
@@ -520,8 +526,11 @@ def parse_target(text: str) -> Target:
     return Target(name, places[-1], places[0] if len(places) == 2 else None)
 
 
-def _says_place(texts: Sequence[str], target: Target) -> bool:
-    return any(text.partition(":")[0] == target.package and ":" in text for text in texts)
+def _to_head(target: Target, history: History) -> bool:
+    """Return whether a target leaves nothing of a history out, from its base."""
+    if target.package != history.package or target.spec in plan.HEADS:
+        return True
+    return len(history.upgrades(target.spec, ())) == len(history)
 
 
 def pending_line(status: PackageStatus) -> str:

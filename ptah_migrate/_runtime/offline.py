@@ -120,11 +120,12 @@ class _Script:
                 .where(columns.version_num == literal(row))
             )
         for row in come:
-            execute(self.versions.insert().values(package=item.package, version_num=row))
+            execute(self.versions.insert().values(package=item.package, version_num=row).inline())
         values = self.journal.values(item, journal.DONE)
         values["at"] = func.current_timestamp()
         values = {key: value for key, value in values.items() if value is not None}
-        execute(self.journal.table.insert().values(**values))
+        # inline: no NULL for the id, which PostgreSQL would take at its word.
+        execute(self.journal.table.insert().values(**values).inline())
 
     def _context(self, name: str) -> PackageContext:
         if name not in self.contexts:
@@ -136,6 +137,9 @@ class _Script:
                 output=self.out,
                 transactional_ddl=for_dialect(self.dialect.name).transactional_ddl,
             )
+            if self.dialect.name == "postgresql":
+                # SQLAlchemy 2.0 doubles backslashes until it has asked a server.
+                vars(self.contexts[name].migration.dialect)["_backslash_escapes"] = False
         return self.contexts[name]
 
     def _sql(self, element: CreateTable) -> str:

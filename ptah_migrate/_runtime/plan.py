@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from ptah_migrate._history import History
 from ptah_migrate._runtime.fresh import Action, Fresh, created
@@ -429,9 +430,9 @@ def _places(orders: Mapping[str, Iterable[tuple[str, ...]]]) -> dict[Key, int]:
     """
     found: dict[Key, int] = {}
     for package, some in sorted(orders.items()):
-        for ids in sorted(some, key=lambda ids: (-len(ids), ids)):
-            for id_ in ids:
-                found.setdefault(Key(package, id_), len(found))
+        longest_first = sorted(some, key=lambda ids: (-len(ids), ids))
+        for id_ in dict.fromkeys(chain.from_iterable(longest_first)):
+            found[Key(package, id_)] = len(found)
     return found
 
 
@@ -471,7 +472,7 @@ def _sort(nodes: Iterable[_Node]) -> list[_Node]:
     """
     waiting = {node.key: node for node in nodes}
     hard = {key: node.after & waiting.keys() for key, node in waiting.items()}
-    soft = {key: node.softly & waiting.keys() - {key} for key, node in waiting.items()}
+    soft = {key: (node.softly & waiting.keys()) - {key} for key, node in waiting.items()}
     followers: dict[Key, list[Key]] = {key: [] for key in waiting}
     for key in waiting:
         for other in hard[key] | soft[key]:

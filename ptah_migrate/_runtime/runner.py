@@ -22,6 +22,7 @@ from ptah_migrate._history import History
 from ptah_migrate._runtime import journal, proxies, schema
 from ptah_migrate._runtime.contexts import PackageContext, Surroundings
 from ptah_migrate._runtime.databases import Database
+from ptah_migrate._runtime.engine import reason
 from ptah_migrate._runtime.journal import Journal
 from ptah_migrate._runtime.statements import Watch
 from ptah_migrate._runtime.versions import Versions
@@ -142,6 +143,11 @@ class Runner:
         context = self._context(step.package)
         module = context.load(step.revision, step.direction)
         logger.info("%s: running %s", step.package, describe(step))
+        if step.revision.unwritten and step.direction is Direction.UP:
+            logger.warning(
+                "%s: %s is not written yet, it is recorded as applied all the same (%s)",
+                *(step.package, step.revision.id, step.revision.path),
+            )
         if not context.transactional:
             self._note(step, journal.STARTED)
         self._same_session()
@@ -276,10 +282,8 @@ def cause(error: BaseException) -> str:
         return error.message
     if isinstance(error, SystemExit):
         return f"the revision called sys.exit({error.code!r})"
-    original = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in str(original).strip().splitlines() if line.strip()]
-    text = _without(lines[0] if lines else "", getattr(error, "params", None))
-    return f"{type(original).__name__}: {text}".rstrip(": ")
+    kind = type(getattr(error, "orig", None) or error).__name__
+    return f"{kind}: {_without(reason(error), getattr(error, 'params', None))}".rstrip(": ")
 
 
 def _without(text: str, parameters: Any) -> str:

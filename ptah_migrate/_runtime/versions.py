@@ -15,6 +15,7 @@ from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
+from ptah_migrate._runtime.engine import reason
 from ptah_migrate.errors import DatabaseError, VersionTableError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Versions:
         except DBAPIError as error:
             connection.rollback()
             if inspect(connection).has_table(TABLE, schema=self.schema):
-                raise DatabaseError(f"table '{TABLE}' cannot be read: {error.orig}") from error
+                raise DatabaseError(f"table '{TABLE}' cannot be read: {reason(error)}") from error
             connection.rollback()
             return {}
         columns = list(result.keys())

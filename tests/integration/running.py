@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import alembic.op
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
@@ -114,7 +115,10 @@ class Alembic:
     def _run(self, function: Callable[..., Any], target: str) -> None:
         settings: Mapping[str, Any] = {"transaction_per_migration": True, **self.options}
         env = EnvironmentContext(Config(), self.script, fn=function, destination_rev=target)
-        with env, self.engine.connect() as connection:
-            env.configure(connection=connection, **settings)
-            with env.begin_transaction():
-                env.run_migrations()
+        try:
+            with env, self.engine.connect() as connection:
+                env.configure(connection=connection, **settings)
+                with env.begin_transaction():
+                    env.run_migrations()
+        finally:
+            vars(alembic.op)["_proxy"] = None  # Alembic leaves it bound when a step raises

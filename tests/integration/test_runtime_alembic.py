@@ -37,9 +37,9 @@ op.bulk_insert(sa.table("told", sa.column("text")), [{{"text": json.dumps({0})}}
         pytest.param(
             "context.get_impl().__class__ is op.get_context().impl.__class__", True, id="impl"
         ),
-        pytest.param("context.get_x_argument()", ["a=1", "flag"], id="x arguments"),
+        pytest.param("context.get_x_argument()", ["a=1", "b=x y"], id="x arguments"),
         pytest.param(
-            "context.get_x_argument(as_dictionary=True)", {"a": "1", "flag": ""}, id="as a mapping"
+            "context.get_x_argument(as_dictionary=True)", {"a": "1", "b": "x y"}, id="as a mapping"
         ),
         pytest.param("context.config.attributes['mail']", "on", id="attributes of the run"),
         pytest.param("context.config.attributes['size']", 3, id="attributes of the package"),
@@ -70,7 +70,7 @@ def test_what_context_says(
     )
 
     migrator(
-        database, blog, x_arguments=["a=1", "flag"], attributes={"mail": "on", "size": 1}
+        database, blog, x_arguments=["a=1", "b=x y"], attributes={"mail": "on", "size": 1}
     ).upgrade()
 
     ((text,),) = query(database, "SELECT text FROM told")

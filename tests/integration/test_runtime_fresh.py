@@ -178,6 +178,13 @@ UPGRADE_CASES = [
         "upgrade",
         CREATED,
     ),
+    cell(
+        "tables of nobody are missing, others differ",
+        "partial",
+        "old post only",
+        "upgrade",
+        ["blog created author", *RUN],
+    ),
     cell("no models, none exist", "complete", "none", "upgrade", RUN, models=False),
     cell("no models, partial", "partial", "differ", "upgrade", RUN, models=False),
     refused("no models, tables exist", "complete", "match", "upgrade", models=False),

@@ -144,32 +144,33 @@ def test_a_second_connection_of_a_small_pool(
     engine.dispose()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param({}, id="the default pool"),
-        pytest.param({"poolclass": sa.StaticPool}, id="StaticPool"),
-    ],
-)
+MEMORY = [
+    pytest.param("sqlite://", {}, id="the default pool"),
+    pytest.param("sqlite://", {"poolclass": sa.StaticPool}, id="StaticPool"),
+    pytest.param(
+        "sqlite:///file:{0}?mode=memory&cache=shared&uri=true",
+        {"poolclass": sa.QueuePool},
+        id="with a name and a pool",
+    ),
+]
+
+
+@pytest.mark.parametrize(("url", "options"), MEMORY)
 def test_a_second_connection_to_a_database_in_memory(
-    options: dict[str, Any], make_package: PackageMaker
+    url: str, options: dict[str, Any], make_package: PackageMaker
 ) -> None:
     """In memory there is one connection: the second one cannot end the transaction of the step."""
-    engine = sa.create_engine("sqlite://", **options)
+    engine = sa.create_engine(url.format("second"), **options)
 
     check_second(engine, make_package("blog", {"001": EARLIER, "002": SECOND}))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param({}, id="the default pool"),
-        pytest.param({"poolclass": sa.StaticPool}, id="StaticPool"),
-    ],
-)
-def test_a_database_in_memory(options: dict[str, Any], make_package: PackageMaker) -> None:
+@pytest.mark.parametrize(("url", "options"), MEMORY)
+def test_a_database_in_memory(
+    url: str, options: dict[str, Any], make_package: PackageMaker
+) -> None:
     """A database in memory is upgraded where it is, a failing step is undone, and it lives on."""
-    engine = sa.create_engine("sqlite://", **options)
+    engine = sa.create_engine(url.format("lives"), **options)
     drop = "op.drop_table('post')"
     blog = make_package("blog", {"001": (TABLE, drop), "002": f"{ADD.format(1)}\n1 / 0"})
     mine = migrator(engine, blog)

@@ -44,7 +44,7 @@ def names(*words: str) -> frozenset[str]:
             id="keywords",
         ),
         pytest.param("op.create_table(NAME)", "n", "n", id="a constant of the file"),
-        pytest.param("op.create_table(Model.__tablename__)", "", "", id="not to be known"),
+        pytest.param("op.drop_table(Model.__tablename__)", "", "", id="not to be known"),
         pytest.param(
             "op.execute('CREATE TABLE IF NOT EXISTS \"a\" (x int)')\n"
             "op.get_bind().exec_driver_sql(' create table `s`.`b` (x int)')\n"
@@ -77,9 +77,18 @@ def test_several_revisions(tmp_path: Path) -> None:
     assert found == HistoryTables(names("a", "b"), names("b"))
 
 
-def test_everything(tmp_path: Path) -> None:
-    """A revision that creates all tables of the models leaves none out."""
-    assert made(tmp_path, "Base.metadata.create_all(op.get_bind())").everything
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Base.metadata.create_all(op.get_bind())",
+        "op.create_table(Model.__tablename__)",
+        "op.create_table('a')\nop.create_table(f'{prefix}_b')",
+        "op.create_table(*arguments)",
+    ],
+)
+def test_everything(tmp_path: Path, body: str) -> None:
+    """A revision that creates all tables, or one that cannot be named, may leave none out."""
+    assert made(tmp_path, body).everything
 
 
 def test_a_file_with_an_encoding(tmp_path: Path) -> None:
