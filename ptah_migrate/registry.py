@@ -329,7 +329,7 @@ def _entry_points_one_by_one() -> tuple[set[EntryPoint], list[Problem]]:
             place = getattr(distribution, "_path", "an unknown distribution")
             words = f"its entry points cannot be read: {type(error).__name__}: {error}"
             problems.append(Problem(str(place), words, "reinstall that distribution"))
-    return found, problems
+    return found, list(dict.fromkeys(problems))
 
 
 def _clash(first: Package, second: Package) -> Problem:

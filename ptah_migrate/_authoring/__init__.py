@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from ptah_migrate._authoring.checks import Finding, check_files
+from ptah_migrate._authoring.conventions import Conventions, conventions
+from ptah_migrate._authoring.fileplan import FilePlan, apply, diff
 from ptah_migrate._authoring.files import FileChange
-from ptah_migrate._authoring.package import InitPlan, apply, plan_init
+from ptah_migrate._authoring.package import plan_init
+from ptah_migrate._authoring.rebase import Move, Rebase, plan_rebase, rebase
+from ptah_migrate._authoring.retract import retract
 from ptah_migrate._authoring.revision import NewRevision, merge, revision
-from ptah_migrate._authoring.templates import NOT_WRITTEN
+from ptah_migrate._authoring.undo import plan_undo
+from ptah_migrate._authoring.update import plan_update
+from ptah_migrate._authoring.wheel import check_wheel, check_wheels
+from ptah_migrate._history import NOT_WRITTEN
 
 __all__ = [
     "NOT_WRITTEN",
+    "Conventions",
     "FileChange",
-    "InitPlan",
+    "FilePlan",
+    "Finding",
+    "Move",
     "NewRevision",
+    "Rebase",
     "apply",
+    "check_files",
+    "check_wheel",
+    "check_wheels",
+    "conventions",
+    "diff",
     "merge",
     "plan_init",
+    "plan_rebase",
+    "plan_undo",
+    "plan_update",
+    "rebase",
+    "retract",
     "revision",
 ]

@@ -344,3 +344,119 @@ def _put(
         if apart and after and after[0].strip():
             added += newline
     return "".join((*before, added, *after)), added
+
+
+# -- taking out again ----------------------------------------------------------------
+
+
+def without_include(source: bytes, module: str, spec: str, added: str) -> Edit:
+    """
+    Take out what `include` has added, as it is recorded, and nothing else.
+
+    An ``includeme`` that was added for it goes too, unless something else is in
+    it now. ``Edit.added`` is the text that was taken.
+    """
+    try:
+        tree = _parse(source)
+        forms = {spec, f"{module}{spec}"} if spec.startswith(".") else {spec}
+        if not any(_includes(node, forms) for node in ast.walk(tree)):
+            return Edit(source)
+        expected = [ast.dump(smaller) for smaller in _smaller(tree, forms, spec)]
+        for new, text in _shorter(source, added):
+            if _dumped(new) in expected:
+                return Edit(new, text)
+        return Edit(source, refused="the line cannot be taken out safely")
+    except _Unsure as reason:
+        return Edit(source, refused=str(reason))
+
+
+def _shorter(source: bytes, added: str) -> Iterator[tuple[bytes, str]]:
+    """Yield the file without the text, or without its last line, wherever that is in it."""
+    last = added.strip("\r\n").rpartition("\n")[2]
+    for piece in (added, f"{last}\n", f"\n{last}"):
+        plain = piece.replace("\r\n", "\n")
+        for text in dict.fromkeys((piece, plain, plain.replace("\n", "\r\n"))):
+            yield from ((new, text) for new in _without_lines(source, text.encode()))
+
+
+def _without_lines(source: bytes, piece: bytes) -> Iterator[bytes]:
+    """Yield the file without each occurrence of whole lines."""
+    start = source.find(piece)
+    while start >= 0:
+        if piece[:1] in b"\r\n" or source[:start].endswith(b"\n") or source[:start] in (b"", _BOM):
+            yield source[:start] + source[start + len(piece) :]
+        start = source.find(piece, start + 1)
+
+
+def _dumped(source: bytes) -> str:
+    try:
+        return ast.dump(_parse(source))
+    except _Unsure:
+        return ""
+
+
+def _smaller(tree: ast.Module, forms: set[str], spec: str) -> Iterator[ast.Module]:
+    """Yield the module without the statement, and without the function that was made for it."""
+    made = ast.parse(_INCLUDEME.format(spec=spec)).body
+    for place, node in enumerate(tree.body):
+        if not isinstance(node, ast.FunctionDef) or node.name != "includeme":
+            continue
+        if _same(tree.body[place - 1 : place + 1], made):
+            yield _but(tree, slice(place - 1, place + 1))
+        for number, statement in enumerate(node.body):
+            if isinstance(statement, ast.Expr) and _includes(statement.value, forms):
+                twin = copy.deepcopy(tree)
+                function = twin.body[place]
+                assert isinstance(function, ast.FunctionDef)
+                del function.body[number]
+                yield twin
+
+
+def _same(first: list[ast.stmt], second: list[ast.stmt]) -> bool:
+    return [ast.dump(node) for node in first] == [ast.dump(node) for node in second]
+
+
+def _but(tree: ast.Module, places: slice) -> ast.Module:
+    twin = copy.deepcopy(tree)
+    del twin.body[places]
+    return twin
+
+
+def without_entry_point(source: bytes, name: str, added: str) -> Edit:
+    """
+    Take out what `entry_point` has added, as it is recorded, and nothing else.
+
+    The header of the table stays when there are other entries below it.
+    """
+    try:
+        document = tomllib.loads(source.removeprefix(_BOM).decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return Edit(source, refused=f"it is not TOML: {error}")
+    expected = _without_entry(document, name)
+    if not expected:
+        return Edit(source)
+    for new, text in _shorter(source, added):
+        left = new.removeprefix(_BOM).decode("utf-8")
+        if any(_is(left, smaller) for smaller in expected):
+            return Edit(new, text)
+    return Edit(source, refused="the lines cannot be taken out safely")
+
+
+def _without_entry(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the document without the entry, then also without the tables that are empty now."""
+    smaller = copy.deepcopy(document)
+    tables = [smaller]
+    for key in _TABLE:
+        table = tables[-1].get(key)
+        if not isinstance(table, dict):
+            return []
+        tables.append(table)
+    if tables[-1].pop(name, None) is None:
+        return []
+    found = [copy.deepcopy(smaller)]
+    for depth in (2, 1):
+        if tables[depth + 1]:
+            break
+        del tables[depth][_TABLE[depth]]
+        found.append(copy.deepcopy(smaller))
+    return found

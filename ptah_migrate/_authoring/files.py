@@ -7,6 +7,7 @@ moment. Several files are changed together or not at all.
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import stat
@@ -20,21 +21,30 @@ from ptah_migrate.errors import AuthoringError
 _NOTHING = "nothing was changed"
 
 
+# What is done to a file; a conflict too, where it has another content.
+WRITING = frozenset({"create", "edit", "merge", "remove"})
+
+
 @dataclass(frozen=True, slots=True)
 class FileChange:
     """
     One file of a plan, and what will happen to it.
 
     ``create``: not there yet. ``identical``: already so. ``edit``: ours, or a
-    verified insertion into somebody's file. ``skip``: the author's version
-    stays. ``conflict``: somebody's file is in the way, the plan cannot be
-    applied. ``before`` is what a file to ``edit`` held when the plan was made.
+    verified insertion into somebody's file. ``merge``: both sides changed it.
+    ``remove``: ours, and no longer wanted. ``skip``, ``keep``: the author's
+    version stays, though something else was generated, or nothing.
+    ``conflict``: two versions that a person must make one. ``note`` says why.
+
+    ``content`` is what the file will hold, ``before`` what a file to change
+    held when the plan was made.
     """
 
     status: str
     path: Path
     content: bytes
     before: bytes | None = None
+    note: str = ""
 
 
 # -- one file --------------------------------------------------------------------
@@ -109,21 +119,34 @@ def _settle(folder: Path) -> None:
 # -- several files -----------------------------------------------------------------
 
 
-def apply(root: Path, changes: Sequence[FileChange]) -> None:
+def apply(
+    root: Path,
+    changes: Sequence[FileChange],
+    *,
+    marked: bool = False,
+    folders: Sequence[Path] = (),
+) -> None:
     """
-    Create and edit what the changes say, all of it or nothing.
+    Create, change and remove what the changes say, all of it or nothing.
 
     Everything is written beside its place first, then named, so that a full
     disk is noticed while nothing has changed yet. A failure later puts back
     what was changed and removes what was made, new folders too.
+
+    Args:
+        root: where all of it must lie.
+        changes: what to do.
+        marked: conflicts carry markers and are written too.
+        folders: removed at the end, where nothing is left in them.
 
     Raises:
         AuthoringError: a change is a conflict, a path leads out of ``root``, a
             file is not as it was when the plan was made, or writing failed.
 
     """
-    _refuse_conflicts(root, changes)
-    pending = [change for change in changes if change.status in ("create", "edit")]
+    if not marked:
+        _refuse_conflicts(root, changes)
+    pending = [change for change in changes if writes(change)]
     for change in pending:
         inside(root, change.path)
         _refuse_stale(change)
@@ -131,6 +154,15 @@ def apply(root: Path, changes: Sequence[FileChange]) -> None:
         _write(pending)
     except OSError as error:
         raise cannot("write", error, pending[0].path) from error
+    for folder in sorted(folders, reverse=True):  # those inside come first
+        _remove_if_empty(folder)
+
+
+def writes(change: FileChange) -> bool:
+    """Return whether a change does something to its file."""
+    return change.status in WRITING or (
+        change.status == "conflict" and change.content != change.before
+    )
 
 
 def _write(changes: Sequence[FileChange]) -> None:
@@ -142,21 +174,35 @@ def _write(changes: Sequence[FileChange]) -> None:
         done: list[tuple[Path, Path | None]] = []
         try:
             for change, temporary, backup in staged:
-                _commit(temporary, change.path, new=backup is None)
+                _commit(change, temporary)
                 done.append((change.path, backup))
         except BaseException:
             _put_back(done)
             raise
         folders.pop_all()
+    for change in changes:
+        if change.status == "remove":
+            _forget(change.path)
     for folder in {change.path.parent for change in changes}:
         _settle(folder)
 
 
-def _commit(temporary: Path, path: Path, *, new: bool) -> None:
-    if new:
-        _publish(temporary, path)
+def _commit(change: FileChange, temporary: Path) -> None:
+    if change.status == "remove":
+        change.path.unlink()
+    elif change.before is None:
+        _publish(temporary, change.path)
     else:
-        temporary.replace(path)
+        temporary.replace(change.path)
+
+
+def _forget(path: Path) -> None:
+    """Remove what Python compiled of a module that is gone, and its folder if that was all."""
+    compiled = path.parent / "__pycache__"
+    with suppress(OSError):
+        for file in compiled.glob(f"{glob.escape(path.stem)}.*.pyc"):
+            file.unlink()
+        compiled.rmdir()
 
 
 def _put_back(done: Sequence[tuple[Path, Path | None]]) -> None:
@@ -204,7 +250,7 @@ def _refuse_conflicts(root: Path, changes: Sequence[FileChange]) -> None:
     if names:
         raise AuthoringError(
             f"these files exist and differ from what would be made: {', '.join(names)}",
-            hint=f"{_NOTHING}; move them away, then run the same command again",
+            hint=f"{_NOTHING}; --skip keeps them, --force replaces them and keeps yours as *.orig",
         )
 
 
@@ -229,7 +275,7 @@ def inside(root: Path, path: Path) -> Path:
 
     """
     try:
-        home = root.resolve(strict=True)
+        home = root.resolve()
         real = path.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         raise AuthoringError(f"'{path}' cannot be followed: {error}", hint=_NOTHING) from error

@@ -8,7 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from ptah_migrate.errors import AuthoringError, NameTakenError, RevisionIdError
+from ptah_migrate.errors import AuthoringError, ConfigError, NameTakenError, RevisionIdError
 
 ID_LENGTH = 32  # the column of the 2012 version table
 NUMBER_WIDTH = 3
@@ -99,6 +99,59 @@ def next_id(package: str, taken: Iterable[str]) -> str:
     following = str(max(map(int, numbers), default=0) + 1).zfill(max(width, NUMBER_WIDTH))
     check_id(following)
     return following
+
+
+# -- revision files --------------------------------------------------------------
+
+PLAIN = "{rev}"
+SLUGGED = "{rev}_{slug}"
+FILE_TEMPLATES = (PLAIN, SLUGGED)
+_SLUG_LENGTH = 40
+
+
+def check_file_template(template: str) -> None:
+    """
+    Accept how files are named: ``{rev}`` or ``{rev}_{slug}``.
+
+    Raises:
+        ConfigError: it is anything else.
+
+    """
+    if template not in FILE_TEMPLATES:
+        raise ConfigError(
+            f"the setting file_template is {shown(template)}, which names no file",
+            hint=f"one of {', '.join(FILE_TEMPLATES)}",
+        )
+
+
+def stem(template: str, revision: str, message: str) -> str:
+    """Return the name of a revision's file, without ``.py``; no message gives no slug."""
+    words = slug(message) if template == SLUGGED else ""
+    return f"{revision}_{words}" if words else revision
+
+
+def slug(message: str) -> str:
+    """Return the first line of a message for a file name: ``Größe ändern`` -> ``grosse_andern``."""
+    line = message.strip().partition("\n")[0]
+    folded = unicodedata.normalize("NFKD", line.casefold()).encode("ascii", "ignore").decode()
+    found = ""
+    for word in re.findall("[a-z0-9]+", folded):
+        longer = f"{found}_{word}" if found else word[:_SLUG_LENGTH]
+        if len(longer) > _SLUG_LENGTH:
+            break
+        found = longer
+    return found
+
+
+def carries(name: str, revision: str) -> bool:
+    """Return whether a file's name, without ``.py``, shows this id as one of its words."""
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(revision)}(?![A-Za-z0-9])", name) is not None
+
+
+def renamed(name: str, old: str, new: str) -> str:
+    """Return a file's name with another id in it; a name that does not show the old one stays."""
+    pattern = rf"(?<![A-Za-z0-9]){re.escape(old)}(?![A-Za-z0-9])"
+    return re.sub(pattern, lambda _: new, name, count=1)
 
 
 # -- packages --------------------------------------------------------------------

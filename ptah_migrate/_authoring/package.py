@@ -6,40 +6,42 @@ Give a package its migrations, or make a project that has them.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ptah_migrate._authoring import edits, files, project, skeleton, state
+from ptah_migrate._authoring import (
+    answers,
+    compare,
+    files,
+    insertions,
+    project,
+    scaffold,
+    skeleton,
+    state,
+)
+from ptah_migrate._authoring.answers import Answer, Prompt
+from ptah_migrate._authoring.compare import Compared
+from ptah_migrate._authoring.fileplan import FilePlan
 from ptah_migrate._authoring.files import FileChange
+from ptah_migrate._authoring.insertions import Insertions
 from ptah_migrate._authoring.naming import check_package, distribution_of, title_of
-
-# An author who has these wants to keep them; nothing else depends on their content.
-_OPTIONAL = frozenset({"README.md", ".gitignore"})
-
-_INCLUDE = ".migrations"
-
-# What a recorded answer may hold to be used again: it goes into code and file names.
-_HARMLESS = re.compile(r"[\w.:-]*\Z")
+from ptah_migrate._authoring.project import Found
+from ptah_migrate._authoring.scaffold import Scaffold
+from ptah_migrate._authoring.state import Record
+from ptah_migrate.errors import AuthoringError, NameTakenError, UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class InitPlan:
-    """
-    What ``init`` will do.
-
-    ``todo`` is what a person must do, because it could not be done safely: each
-    names the file, the reason, and the exact lines to paste.
-    """
-
-    package: str
-    directory: Path
-    changes: tuple[FileChange, ...]
-    todo: tuple[str, ...] = ()
-
-
-def plan_init(directory: Path, *, name: str | None = None, title: str | None = None) -> InitPlan:
+def plan_init(
+    directory: Path,
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    new: bool = False,
+    data: Mapping[str, object] | None = None,
+    prompt: Prompt | None = None,
+    conflicts: str = "stop",
+    source: Scaffold | None = None,
+) -> FilePlan:
     """
     Return what gives the package in a directory its migrations; writes nothing.
 
@@ -47,89 +49,180 @@ def plan_init(directory: Path, *, name: str | None = None, title: str | None = N
     ``identical``: what was answered before is remembered in the state file.
 
     Args:
-        directory: the project, or a folder in it.
+        directory: the project, or a folder in it; with ``new`` the folder around it.
         name: the package; left out when the directory has one, or is empty.
         title: the package's title for people; made of its name by default.
+        new: make a distribution of its own, in a folder of that name.
+        data: answers by key, see ``answers``; the rest is recorded or by default.
+        prompt: asks a person what nobody has answered.
+        conflicts: what becomes of somebody's files in the way: ``stop``,
+            ``force`` (they are kept as ``*.orig``) or ``skip``.
+        source: the templates; those that came with ptah-migrate by default.
 
     Raises:
         NameTakenError: the name cannot be a package's.
-        AuthoringError: there is no package, or a path leads out of the project.
+        UsageError: an answer that nobody asked for, no name for a new project.
+        AuthoringError: an answer is not usable, there is no package, a path
+            leads out of the project, or another version of the template made it.
         MissingExtraError: copier is not installed.
 
     """
-    found = project.find(directory, name)
+    compare.check_conflicts(conflicts)
+    given = dict(data or {}) | ({} if title is None else {"title": title})
+    with scaffold.opened(source) as template:
+        return _plan(directory, name, given, prompt, conflicts, template, new=new)
+
+
+def _plan(
+    directory: Path,
+    name: str | None,
+    given: Mapping[str, object],
+    prompt: Prompt | None,
+    conflicts: str,
+    template: Scaffold,
+    *,
+    new: bool,
+) -> FilePlan:
+    found = _fresh(directory, name, given) if new else project.find(directory, name)
     records = state.load(found.root)
     old = records.get(found.name)
-    title = _title(found.name, title, old)
-    check_package(found.name, title, existing=not found.new)
-    answers = _answers(found, title, old, records)
-    generated = {
-        path: _compared(found.root, path, content, old.files.get(path) if old else None)
-        for path, content in skeleton.render(answers).items()
-    }
-    wishes = () if answers["new"] else _wishes(found, registered=bool(answers["registered"]))
-    inserted = _insertions(found.root, wishes)
-    record = _record(answers, generated, inserted, old)
-    return InitPlan(
+    refuse_other_version(found.name, old, template)
+    found, chosen = answered(found, records, given, prompt, plugin=new)
+    generated = compare.look(
+        found.root, skeleton.render(chosen, template.package), old.files if old else {}
+    )
+    changes = [change for one in generated for change in compare.changes(one, conflicts)]
+    inserted = inserted_into(found, chosen)
+    kept = {one.name for one in generated if is_theirs(one)}
+    hashes = {one.name: state.digest(one.content) for one in generated if one.name not in kept}
+    record = remember(
+        found.root, chosen, hashes, (*changes, *inserted.changes), inserted, old, template
+    )
+    return FilePlan(
         found.name,
         found.root,
-        (
-            *generated.values(),
-            *inserted.changes,
-            _state_change(found.root, {**records, found.name: record}),
-        ),
-        (*inserted.todo, *_left_out(generated)),
+        (*changes, *inserted.changes, state_change(found.root, {**records, found.name: record})),
+        (*inserted.todo, *_left_out(changes, found.root)),
     )
 
 
-def apply(plan: InitPlan) -> None:
+def is_theirs(one: Compared) -> bool:
+    """Whether a file that we never made stays the author's, now and later."""
+    theirs = one.there is not None and not one.identical and one.recorded is None
+    return theirs and one.name in compare.OPTIONAL
+
+
+def refuse_other_version(name: str, old: Record | None, source: Scaffold) -> None:
     """
-    Do what a plan says, all of it or nothing.
+    Refuse to compare a project with a template that did not make it.
 
     Raises:
-        AuthoringError: a file of the author's is in the way, a file changed
-            since the plan was made, or writing failed. Nothing was changed.
+        AuthoringError: it was made by a newer or an older version, or another template.
 
     """
-    files.apply(plan.directory, plan.changes)
+    if old is None or (old.version == source.version and old.template == skeleton.TEMPLATE):
+        return
+    if old.template != skeleton.TEMPLATE:
+        raise AuthoringError(f"the files of '{name}' were made by template '{old.template}'")
+    newer = old.version > source.version
+    raise AuthoringError(
+        f"the files of '{name}' were made by version {old.version} of the template, "
+        f"this ptah-migrate has version {source.version}",
+        hint="pip install --upgrade ptah-migrate" if newer else "run: ptah-migrate update",
+    )
 
 
-# -- deciding ----------------------------------------------------------------------
+# -- where -------------------------------------------------------------------------
 
 
-def _title(name: str, given: str | None, old: state.Record | None) -> str:
-    recorded = old.answers.get("title") if old is not None else None
-    title = recorded if given is None and isinstance(recorded, str) else given
-    return title_of(name) if title is None else title.strip()
+def _fresh(directory: Path, name: str | None, given: Mapping[str, object]) -> Found:
+    """Return the new project's place; the one that was made there before, on a second run."""
+    if name is None:
+        raise UsageError("a new package needs a name", hint="ptah-migrate init NAME --new")
+    package = name.replace("-", "_")
+    problem = _name_problem(package, existing=False)
+    root = directory.resolve() / name
+    if not problem and (root / state.NAME).is_file():
+        return project.find(root, package)
+    problem = problem or project.taken(root, package)
+    if problem:
+        questions = answers.PLUGIN
+        gathered = answers.gather(questions, {}, given=given)
+        raise _refused([problem], gathered, NameTakenError)
+    return Found(root, package, root / "src" / package, new=True)
 
 
-def _answers(
-    found: project.Found,
-    title: str,
-    old: state.Record | None,
-    records: Mapping[str, state.Record],
-) -> dict[str, str | bool]:
-    """Return what the template asks. What was found out the first time stays."""
+def _name_problem(name: str, *, existing: bool) -> str:
+    try:
+        check_package(name, existing=existing)
+    except NameTakenError as error:
+        return error.message
+    return ""
+
+
+# -- answers -----------------------------------------------------------------------
+
+
+def answered(
+    found: Found,
+    records: Mapping[str, Record],
+    given: Mapping[str, object],
+    prompt: Prompt | None = None,
+    *,
+    plugin: bool = False,
+) -> tuple[Found, dict[str, Answer]]:
+    """
+    Return what the template asks, and where the package is then.
+
+    Raises:
+        NameTakenError, UsageError, AuthoringError: see `plan_init`.
+
+    """
+    old = records.get(found.name)
+    recorded = dict(old.answers) if old else {}
+    plugin = recorded.get("plugin") is True if old else plugin
+    new = recorded.get("new") is True if old else found.new
+    questions = answers.PLUGIN if plugin else answers.PROJECT if new else answers.EXISTING
+    defaults = _defaults(found, records, new=new, plugin=plugin)
+    gathered = answers.gather(questions, defaults, given=given, recorded=recorded, prompt=prompt)
+    _refuse_problems(found, gathered, questions)
+    chosen = {**defaults, **gathered.answers}
+    if plugin and old is None and chosen["flat"]:
+        found = Found(found.root, found.name, found.root / found.name, new=True)
     folder = files.relative(found.root, found.folder)
-    answers: dict[str, str | bool] = {
+    source = folder.removesuffix(found.name.replace(".", "/")).strip("/")
+    if plugin and chosen["flat"] is not (source == ""):
+        raise AuthoringError(
+            f"package '{found.name}' is in '{folder}' already",
+            hint="leave flat out, or make it again in another place",
+        )
+    return found, {**chosen, "name": found.name, "folder": folder, "source": source, "new": new}
+
+
+def _defaults(
+    found: Found, records: Mapping[str, Record], *, new: bool, plugin: bool
+) -> dict[str, Answer]:
+    defaults: dict[str, Answer] = {
+        "title": title_of(found.name),
         "distribution": distribution_of(found.name),
         "test": _test_module(found.name, records),
-        "metadata": "" if found.new else project.metadata(found.folder, found.name),
-        "registered": not found.new and project.registers(found.folder, found.name),
-        "new": found.new,
+        "metadata": "" if new else project.metadata(found.folder, found.name),
+        "registered": not new and project.registers(found.folder, found.name),
     }
-    for key, value in (old.answers if old is not None else {}).items():
-        if key in answers and type(value) is type(answers[key]) and _HARMLESS.match(str(value)):
-            answers[key] = value
-    return answers | {
-        "name": found.name,
-        "title": title,
-        "folder": folder,
-        "source": folder.removesuffix(found.name.replace(".", "/")).strip("/"),
+    if not plugin:
+        return defaults
+    return defaults | {
+        "plugin": True,
+        "metadata": f"{found.name}.models:Base.metadata",
+        "license": answers.LICENSES[0],
+        "author": "",
+        "email": "",
+        "flat": False,
+        "first_revision": False,
     }
 
 
-def _test_module(name: str, records: Mapping[str, state.Record]) -> str:
+def _test_module(name: str, records: Mapping[str, Record]) -> str:
     """Return the name of the test module, another one for a project's second package."""
     plain = "test_migrations"
     others = (record for other, record in records.items() if other != name)
@@ -138,113 +231,97 @@ def _test_module(name: str, records: Mapping[str, state.Record]) -> str:
     return plain
 
 
-def _compared(root: Path, name: str, content: bytes, recorded: str | None) -> FileChange:
-    """Return what happens to a generated file, given what is there and what we once wrote."""
-    path = files.inside(root, root / name)
-    there = files.read(path)
-    if there is None:
-        return FileChange("create", path, content)
-    if _lf(there) == content:
-        return FileChange("identical", path, there)
-    if state.digest(_lf(there)) == recorded:
-        return FileChange("edit", path, content, there)
-    if state.digest(content) == recorded or name in _OPTIONAL:
-        return FileChange("skip", path, there)
-    return FileChange("conflict", path, content, there)
+def _refuse_problems(
+    found: Found, gathered: answers.Gathered, questions: Sequence[answers.Question]
+) -> None:
+    """Tell everything that is wrong with the name and the answers at once."""
+    problem = _name_problem(found.name, existing=not found.new)
+    if problem:
+        raise _refused([problem], gathered, NameTakenError)
+    if gathered.problems:
+        raise _refused([], gathered, AuthoringError)
+    answers.refuse_unknown(gathered.unknown, questions)
 
 
-@dataclass(frozen=True, slots=True)
-class _Insertions:
-    """What goes into the author's files, the inserted texts by file, and what a person must do."""
-
-    changes: tuple[FileChange, ...] = ()
-    texts: Mapping[str, str] = field(default_factory=dict)
-    todo: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """An insertion into one of the author's files, and what to tell if it cannot be made."""
-
-    file: str
-    edit: Callable[[bytes], edits.Edit]
-    paste: str
-
-
-def _wishes(found: project.Found, *, registered: bool) -> Iterator[_Wish]:
-    """Yield the line in ``includeme`` (unless registered otherwise) and the entry point."""
-    module = f"{found.name}.migrations"
-    if not registered:
-        yield _Wish(
-            files.relative(found.root, found.folder / "__init__.py"),
-            lambda source: edits.include(source, found.name, _INCLUDE),
-            f'a Pyramid application needs in its includeme(config):\nconfig.include("{_INCLUDE}")',
-        )
-    yield _Wish(
-        "pyproject.toml",
-        lambda source: edits.entry_point(source, found.name, module),
-        "the package is found by this entry point:\n" + edits.entry_lines(found.name, module),
+def _refused(
+    problems: Sequence[str], gathered: answers.Gathered, kind: type[AuthoringError]
+) -> AuthoringError:
+    unknown = (f"there is no question '{key}'" for key in gathered.unknown)
+    return kind(
+        "; ".join((*problems, *gathered.problems, *unknown)),
+        hint="a name like my_blog, a title in one line: My blog",
     )
 
 
-def _insertions(root: Path, wishes: Iterable[_Wish]) -> _Insertions:
-    changes: list[FileChange] = []
-    texts: dict[str, str] = {}
-    todo: list[str] = []
-    for wish in wishes:
-        path = files.inside(root, root / wish.file)
-        before = files.read(path)
-        if before is None:
-            todo.append(f"{wish.file}: there is none; {wish.paste}")
-            continue
-        edit = wish.edit(before)
-        changes.append(_inserted(path, before, edit))
-        if edit.added:
-            texts[wish.file] = edit.added
-        if edit.refused:
-            todo.append(f"{wish.file}: {edit.refused}; {wish.paste}")
-    return _Insertions(tuple(changes), texts, tuple(todo))
+# -- the author's files --------------------------------------------------------------
 
 
-def _inserted(path: Path, before: bytes, edit: edits.Edit) -> FileChange:
-    if edit.added:
-        return FileChange("edit", path, edit.content, before)
-    return FileChange("skip" if edit.refused else "identical", path, before)
+def inserted_into(found: Found, chosen: Mapping[str, Answer]) -> Insertions:
+    """Return what goes into files of the author's; nothing where all files are ours."""
+    if chosen["new"]:
+        return Insertions()
+    return insertions.put_in(found, registered=bool(chosen["registered"]))
 
 
-def _left_out(generated: Mapping[str, FileChange]) -> tuple[str, ...]:
+def _left_out(changes: Iterable[FileChange], root: Path) -> tuple[str, ...]:
     """Return what an author's own .gitignore lacks."""
-    ignored = generated.get(".gitignore")
-    if ignored is None or ignored.status != "skip" or b"*.sqlite" in ignored.content.split():
-        return ()
-    return (".gitignore: yours was kept; the project's database is in:\n*.sqlite",)
+    for change in changes:
+        if (
+            change.path == root / ".gitignore"
+            and change.status == "skip"
+            and b"*.sqlite" not in change.content.split()
+        ):
+            return (".gitignore: yours was kept; the project's database is in:\n*.sqlite",)
+    return ()
 
 
-def _record(
-    answers: Mapping[str, str | bool],
-    generated: Mapping[str, FileChange],
-    inserted: _Insertions,
-    old: state.Record | None,
-) -> state.Record:
-    """Return what to remember; a file the author keeps keeps the hash it had."""
-    hashes = dict(old.files) if old else {}
-    hashes |= {
-        name: state.digest(_lf(change.content))
-        for name, change in generated.items()
-        if change.status != "skip"
+# -- remembering ---------------------------------------------------------------------
+
+
+def remember(
+    root: Path,
+    chosen: Mapping[str, Answer],
+    hashes: Mapping[str, str],
+    changes: Iterable[FileChange],
+    inserted: Insertions,
+    old: Record | None,
+    source: Scaffold,
+) -> Record:
+    """Return what to write into the state file; a file the author keeps keeps the hash it had."""
+    changes = list(changes)
+    originals = {
+        files.relative(root, change.path).removesuffix(state.ORIGINAL): state.digest(change.content)
+        for change in changes
+        if change.status == "create" and change.path.name.endswith(state.ORIGINAL)
     }
-    texts = {**(old.edits if old else {}), **inserted.texts}
-    return state.Record(skeleton.TEMPLATE, skeleton.VERSION, answers, hashes, texts)
+    old = old or Record(skeleton.TEMPLATE, source.version)
+    return Record(
+        skeleton.TEMPLATE,
+        source.version,
+        chosen,
+        {**old.files, **hashes},
+        {**old.edits, **inserted.texts},
+        {**old.replaced, **originals},
+        tuple(sorted({*old.folders, *_new_folders(root, changes)})),
+    )
 
 
-def _lf(content: bytes) -> bytes:
-    """Return a text file as git would store it, wherever it was checked out."""
-    return content.replace(b"\r\n", b"\n")
+def _new_folders(root: Path, changes: Iterable[FileChange]) -> set[str]:
+    return {
+        files.relative(root, folder)
+        for change in changes
+        if change.status == "create"
+        for folder in change.path.parents
+        if folder.is_relative_to(root) and folder != root and not folder.exists()
+    }
 
 
-def _state_change(root: Path, records: Mapping[str, state.Record]) -> FileChange:
+def state_change(root: Path, records: Mapping[str, Record]) -> FileChange:
+    """Return what happens to the state file; without records it goes."""
     path = files.inside(root, root / state.NAME)
     content, there = state.dump(records), files.read(path)
+    if not records:
+        return FileChange("remove", path, b"", there)
     if there is None:
         return FileChange("create", path, content)
-    return FileChange("identical" if _lf(there) == content else "edit", path, content, there)
+    return FileChange("identical" if state.lf(there) == content else "edit", path, content, there)

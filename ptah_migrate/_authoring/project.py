@@ -10,6 +10,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,23 @@ def _is_empty(directory: Path) -> bool:
         or (entry / "pyvenv.cfg").is_file()
         for entry in directory.iterdir()
     )
+
+
+def taken(root: Path, name: str) -> str:
+    """Return why a new project cannot be made in a folder under a name, or nothing."""
+    if root.is_symlink() or (root.exists() and not root.is_dir()):
+        return f"'{root}' is there and is no folder"
+    if root.is_dir() and not _is_empty(root):
+        return f"'{root}' is there and is not empty"
+    if name in {entry.name for entry in entry_points(group=GROUP)}:
+        return f"{shown(name)} is the name of an installed package with migrations"
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        return ""
+    if spec is None or spec.origin is None:  # a folder that happens to be importable
+        return ""
+    return f"{shown(name)} is a module that is installed here already"
 
 
 def _names(project: Mapping[str, Any]) -> Iterator[str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptah_migrate._authoring import files, naming
+from ptah_migrate import _history
+from ptah_migrate._authoring import files, formatting, headfile, naming, sources, templates
+from ptah_migrate._authoring.conventions import DEFAULT, Conventions
+from ptah_migrate._authoring.exclusive import alone
+from ptah_migrate._authoring.files import FileChange
 from ptah_migrate._authoring.naming import listed, shown
-from ptah_migrate._authoring.templates import RevisionValues, render_revision
+from ptah_migrate._authoring.templates import Lookup, RevisionValues, render_revision
 from ptah_migrate.errors import (
     AuthoringError,
     MultipleHeadsError,
@@ -31,11 +35,18 @@ _REQUIREMENT = re.compile(r"\??(?P<package>[A-Za-z0-9_][A-Za-z0-9_.-]*):(?P<id>[
 
 @dataclass(frozen=True, slots=True)
 class NewRevision:
-    """A revision file that was written; ``down`` are the ids it follows."""
+    """
+    A revision file that was written; ``down`` are the ids it follows.
+
+    ``problem`` is what the formatter had to say; the file is there all the same.
+    ``template`` is the one of somebody's own that it was made of, with the commit.
+    """
 
     id: str
     path: Path
     down: tuple[str, ...]
+    problem: str = ""
+    template: str = ""
 
 
 def revision(
@@ -49,9 +60,15 @@ def revision(
     splice: bool = False,
     labels: Sequence[str] = (),
     directory: Path | None = None,
+    data: bool = False,
+    template: Path | None = None,
+    conventions: Conventions = DEFAULT,
 ) -> NewRevision:
     """
     Write the file of a new revision and return what it is.
+
+    Several processes may do so at once: each looks at the files again when it
+    is its turn, so that automatic numbers are distinct.
 
     Args:
         package: who gets it.
@@ -63,6 +80,9 @@ def revision(
         splice: allow ``head`` to have a follower already.
         labels: branch labels.
         directory: one of the package's directories; the first by default.
+        data: begin with operations that move rows instead of none.
+        template: the file to make it of, instead of those that are configured.
+        conventions: how files are named, formatted, and made of which templates.
 
     Raises:
         RevisionIdError: the id cannot be used.
@@ -70,14 +90,20 @@ def revision(
         MultipleHeadsError: there are several heads and none was named.
         UnknownRevisionError: ``head`` is not in the history.
         UsageError: ``requires``, ``labels`` or ``head`` say something impossible.
-        AuthoringError: the file cannot be written; nothing is left behind.
+        AuthoringError: the file cannot be written, or not be made of the
+            template; nothing is left behind.
 
     """
-    down = _parents(history, head, splice=splice)
-    values = RevisionValues(
-        "", message, down, _labels(history, labels), _requires(package, requires)
-    )
-    return _write(package, history, id, values, directory)
+    if data and template is not None:
+        raise UsageError("a template is named, and the one for data", hint="leave one of them out")
+    wanted = _requires(package, requires)
+
+    def decide(known: History) -> RevisionValues:
+        down = _parents(known, head, splice=splice)
+        return RevisionValues("", message, down, _labels(known, labels), wanted)
+
+    lookup = Lookup("data" if data else "revision", template)
+    return _write(package, history, id, decide, directory, lookup, conventions)
 
 
 def merge(
@@ -87,6 +113,7 @@ def merge(
     heads: Sequence[str] = (),
     id: str | None = None,  # noqa: A002 - the word users say
     message: str = "",
+    conventions: Conventions = DEFAULT,
 ) -> NewRevision:
     """
     Write a revision that joins heads (all of them by default) and does nothing else.
@@ -96,16 +123,20 @@ def merge(
         RevisionIdError, RevisionExistsError, UnknownRevisionError: as ``revision``.
 
     """
-    named = [found for word in heads for found in _resolved(history, word)]
-    down = tuple(dict.fromkeys(named)) if heads else history.heads
-    _refuse_followed(history, down)
-    if len(down) < 2:
-        raise AuthoringError(
-            f"a merge of package '{package.name}' needs two heads, "
-            f"there is {listed(down) or 'none'}",
-            hint=f"its heads: {', '.join(history.heads) or 'none'}",
-        )
-    return _write(package, history, id, RevisionValues("", message, down), None)
+
+    def decide(known: History) -> RevisionValues:
+        named = [found for word in heads for found in _resolved(known, word)]
+        down = tuple(dict.fromkeys(named)) if heads else known.heads
+        _refuse_followed(known, down)
+        if len(down) < 2:
+            raise AuthoringError(
+                f"a merge of package '{package.name}' needs two heads, "
+                f"there is {listed(down) or 'none'}",
+                hint=f"its heads: {', '.join(known.heads) or 'none'}",
+            )
+        return RevisionValues("", message, down)
+
+    return _write(package, history, id, decide, None, Lookup(), conventions)
 
 
 # -- deciding ------------------------------------------------------------------------
@@ -174,33 +205,95 @@ def _requires(package: Package, words: Sequence[str]) -> tuple[str, ...]:
 
 # -- writing -------------------------------------------------------------------------
 
+Decide = Callable[["History"], RevisionValues]
+
 
 def _write(
     package: Package,
     history: History,
     given: str | None,
-    values: RevisionValues,
+    decide: Decide,
     directory: Path | None,
+    lookup: Lookup,
+    conventions: Conventions,
 ) -> NewRevision:
-    _refuse_half_characters(values.message)
     folder = _folder(package, directory)
-    stems = _stems(folder)
-    revision_id = _new_id(package, history, given, stems, folder)
+    found = sources.find(package, conventions.templates)
+    lookup = replace(lookup, own=found.own)
+    with alone(folder):
+        known = _as_it_is_now(package, history)
+        values = decide(known)
+        _refuse_half_characters(values.message)
+        values = _named(package, known, given, values, folder)
+        stem = naming.stem(conventions.naming_of(known.directories[0]), values.id, values.message)
+        path = folder / f"{stem}.py"
+        source = render_revision(values, lookup)
+        try:
+            files.create(path, source)
+        except FileExistsError as error:
+            raise _exists(package, values.id, path, given) from error
+        except OSError as error:
+            raise files.cannot("write", error, path) from error
+        _write_down(known, values, path, conventions, found.commit)
+    problem = _format(path, source, values, conventions.formatter)
+    return NewRevision(values.id, path, values.down, problem, lookup.chosen)
+
+
+def _as_it_is_now(package: Package, history: History) -> History:
+    """Return the history again if somebody added or removed a file since it was read."""
+    found = {revision.path for revision in history.revisions.values()}
+    if found == set(_history.candidates(package)) and history.directories:
+        return history
+    return _history.read(package)
+
+
+def _named(
+    package: Package, known: History, given: str | None, values: RevisionValues, folder: Path
+) -> RevisionValues:
+    revision_id = _new_id(package, known, given, _stems(folder), folder)
     if revision_id in values.labels:
         raise UsageError(
             f"'{revision_id}' cannot be both id and label", hint="choose another label"
         )
-    path = folder / f"{revision_id}.py"
-    source = render_revision(
-        RevisionValues(revision_id, values.message, values.down, values.labels, values.requires)
-    )
+    return replace(values, id=revision_id)
+
+
+def _write_down(
+    known: History, values: RevisionValues, path: Path, conventions: Conventions, commit: str
+) -> None:
+    """Update the small files beside the revisions; if that fails there is no new revision."""
+    folder = known.directories[0]
     try:
-        files.create(path, source)
-    except FileExistsError as error:
-        raise _exists(package, revision_id, path, given) from error
+        changes: list[FileChange] = []
+        if commit:
+            changes.append(sources.lock(folder, conventions.templates, commit))
+        if headfile.wanted(folder, conventions.file_template):
+            changes.append(headfile.change(folder, [*_other_heads(known, values), path.stem]))
+        files.apply(folder, changes)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _other_heads(known: History, values: RevisionValues) -> list[str]:
+    """Return the names of the files that stay heads beside a new revision."""
+    followed = {known.revisions[down].path.stem for down in values.down}
+    return [stem for stem in headfile.stems(known) if stem not in followed]
+
+
+def _format(path: Path, source: bytes, values: RevisionValues, formatter: str) -> str:
+    """Run the formatter and return its problem; what it must not change is put back."""
+    if not formatter:
+        return ""
+    problem = formatting.run(formatter, path)
+    try:
+        changed = templates.difference(path.read_bytes(), values)
+        if changed:
+            path.write_bytes(source)
+            problem = f"{formatter} changed what the file says: {changed}"
     except OSError as error:
-        raise files.cannot("write", error, path) from error
-    return NewRevision(revision_id, path, values.down)
+        problem = f"{formatter} left a file that cannot be read: {error.strerror}"
+    return problem
 
 
 def _refuse_half_characters(message: str) -> None:
@@ -216,10 +309,16 @@ def _refuse_half_characters(message: str) -> None:
 
 def _folder(package: Package, directory: Path | None) -> Path:
     folders = directories(package)
-    if directory is None:
-        return folders[0]
+    found = folders[0] if directory is None else _one_of(package, folders, directory)
+    if ".git" in (part.lower() for part in found.resolve().parts):
+        raise AuthoringError(f"'{found}' belongs to git", hint="register another directory")
+    return found
+
+
+def _one_of(package: Package, folders: Sequence[Path], directory: Path) -> Path:
+    """Return a directory if it is one of the package's, or really lies in one of them."""
     for folder in folders:
-        nested = package.recursive and directory.absolute().is_relative_to(folder)
+        nested = package.recursive and directory.resolve().is_relative_to(folder.resolve())
         if directory.is_dir() and (nested or directory.samefile(folder)):
             return directory.absolute()
     raise AuthoringError(
@@ -262,6 +361,6 @@ def _exists(
     package: Package, revision_id: str, path: Path, given: str | None
 ) -> RevisionExistsError:
     error = RevisionExistsError(package.name, revision_id, str(path))
-    if given is None:  # somebody else took the number a moment ago
+    if given is None:  # somebody who could not be kept waiting took the number
         error.hint = "run the same command again"
     return error

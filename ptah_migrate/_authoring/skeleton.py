@@ -12,7 +12,7 @@ import os
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -20,46 +20,53 @@ from ptah_migrate._authoring import templates
 from ptah_migrate.errors import AuthoringError, MissingExtraError
 
 TEMPLATE = "builtin:package"
-VERSION = 1  # of the template; a change of any of its files needs a new one
 
 # An answers file of this name exists nowhere, so nobody's answers leak into ours.
 _ANSWERS = ".ptah-migrate-answers.yml"
 
 
-def render(answers: Mapping[str, str | bool]) -> dict[str, bytes]:
+def render(answers: Mapping[str, str | bool], template: Path | None = None) -> dict[str, bytes]:
     """
     Return the files of a package, by their path below the project (with slashes).
+
+    ``template`` is ours by default.
 
     Raises:
         MissingExtraError: copier is not installed.
         AuthoringError: the template cannot be rendered, or made an unusable file.
 
     """
-    with _without_git_variables():
+    with ExitStack() as stack:
+        stack.enter_context(_without_git())
         copier = _copier()
-        with (
-            templates.directory("package") as template,
-            tempfile.TemporaryDirectory(prefix="ptah-migrate-") as folder,
-        ):
-            _run(copier, template, Path(folder), answers)
-            rendered = dict(_read(Path(folder)))
+        template = template or stack.enter_context(templates.directory("package"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ptah-migrate-")))
+        _run(copier, template, folder, answers)
+        rendered = dict(_read(folder))
     for name, content in rendered.items():
-        _check(name, content)
+        problem = unusable(name, content)
+        if problem:
+            raise AuthoringError(f"the package template made an unusable '{name}': {problem}")
     return rendered
 
 
 @contextmanager
-def _without_git_variables() -> Iterator[None]:
+def _without_git() -> Iterator[None]:
     """
-    Hide GIT_DIR and the like, as a git hook sets them.
+    Hide git: the program, and variables like GIT_DIR, as a git hook sets them.
 
-    With them copier takes our templates for a repository and clones it. It
-    looks at the environment once, when it is imported (copier 9.19, plumbum).
+    With the variables copier takes our templates for a repository and clones
+    it. The program it runs once for each file, for nothing: without it a
+    project takes half the time. It looks at the environment once, when it is
+    imported (copier 9.19, plumbum 1.9).
     """
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GIT_")}
+    names = [name for name in os.environ if name.startswith("GIT_") or name == "PATH"]
+    hidden = {name: os.environ.pop(name) for name in names}
+    os.environ["PATH"] = ""
     try:
         yield
     finally:
+        del os.environ["PATH"]
         os.environ.update(hidden)
 
 
@@ -108,12 +115,13 @@ def _read(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
-def _check(name: str, content: bytes) -> None:
-    """Refuse a file that its own language does not accept, whatever was answered."""
+def unusable(name: str, content: bytes) -> str:
+    """Return why a file's own language does not accept it, or nothing."""
     try:
         if name.endswith(".py"):
             ast.parse(content, name)
         elif name.endswith(".toml"):
             tomllib.loads(content.decode("utf-8"))
     except (SyntaxError, ValueError) as error:
-        raise AuthoringError(f"the package template made an unusable '{name}': {error}") from error
+        return str(error)
+    return ""

@@ -19,6 +19,7 @@ from ptah_migrate._authoring.files import read
 from ptah_migrate.errors import AuthoringError
 
 NAME = ".ptah-migrate.json"
+ORIGINAL = ".orig"  # behind the name of a file that was overwritten by order
 _FORMAT = 1
 
 
@@ -29,6 +30,8 @@ class Record:
 
     ``files`` maps a path below the project to the sha256 of its generated
     bytes; ``edits`` maps the path of an author's file to the text put into it.
+    ``replaced`` holds the hashes of files that were overwritten by order, and
+    are kept beside (``ORIGINAL``); ``folders`` are those that were made.
     """
 
     template: str
@@ -36,11 +39,24 @@ class Record:
     answers: Mapping[str, str | bool] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     edits: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
 
 
 def digest(content: bytes) -> str:
-    """Return the hash by which a file is recognised."""
-    return hashlib.sha256(content).hexdigest()
+    """Return the hash by which a file is recognised, whatever line ends it was checked out with."""
+    return hashlib.sha256(lf(content)).hexdigest()
+
+
+def lf(content: bytes) -> bytes:
+    """Return a text file as git would store it."""
+    return content.replace(b"\r\n", b"\n")
+
+
+def find(directory: Path) -> Path | None:
+    """Return the nearest folder, this one or one above, that has a state file."""
+    directory = directory.resolve()
+    return next((f for f in (directory, *directory.parents) if (f / NAME).is_file()), None)
 
 
 def load(root: Path) -> dict[str, Record]:
@@ -71,8 +87,15 @@ def load(root: Path) -> dict[str, Record]:
 
 
 def _record(value: Any) -> Record:
-    record = Record(**value)
-    texts = (record.template, *record.files.values(), *record.edits.values())
+    record = Record(**{**value, "folders": tuple(value.get("folders", ()))})
+    texts = (
+        record.template,
+        *(text for mapping in (record.files, record.edits, record.replaced) for text in mapping),
+        *record.files.values(),
+        *record.edits.values(),
+        *record.replaced.values(),
+        *record.folders,
+    )
     if not all(isinstance(text, str) for text in texts) or not isinstance(record.version, int):
         raise ValueError(value)
     if not all(isinstance(answer, str | bool) for answer in record.answers.values()):

@@ -13,20 +13,18 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptah_migrate._authoring.naming import HIDDEN
+from ptah_migrate._history import NOT_WRITTEN
 from ptah_migrate.errors import AuthoringError
 
-# Stands in every generated function that has no operation yet. A file with this
-# comment was not written by its author: tools look for it, authors delete it.
-NOT_WRITTEN = "# ptah-migrate: not written yet"
-
-REVISION = "revision.py.jinja"
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _ENDING_QUOTE = re.compile(r'"(?="|\Z)')
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -85,44 +83,79 @@ class RevisionValues:
     requires: tuple[str, ...] = ()
 
 
-def render_revision(values: RevisionValues) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """Templates of somebody's own, under the names that ours have; ``place`` is where they are."""
+
+    place: str
+    texts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """
+    Where the template of a revision file is looked for.
+
+    ``kind`` is ``revision``, or ``data`` for a step that moves rows. ``file``
+    is one that was named; ``own`` come next, in their order, and ours stand
+    behind all of them: also as ``ptah_migrate/…``, for a template that extends
+    the one it replaces.
+    """
+
+    kind: str = "revision"
+    file: Path | None = None
+    own: tuple[Templates, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The template's file name."""
+        return f"{self.kind}.py.jinja"
+
+    @property
+    def chosen(self) -> str:
+        """The place of the template that will be used; empty for ours."""
+        if self.file is not None:
+            return str(self.file)
+        place = next((one.place for one in self.own if self.name in one.texts), "")
+        return f"{place}/{self.name}" if place else ""
+
+
+OURS = Lookup()
+
+
+def render_revision(values: RevisionValues, lookup: Lookup = OURS) -> bytes:
     """
     Return the file of a new revision: UTF-8, LF, the same for the same values.
 
     Raises:
-        AuthoringError: the template is broken, or what came out does not say
-            what was asked for.
+        AuthoringError: the template is missing or broken, or what came out does
+            not say what was asked for.
 
     """
-    source = _rendered(
-        REVISION,
-        {
-            "docstring": docstring(values.message),
-            "revision": literal(values.id),
-            "down_revision": literal(_one_or_many(values.down)),
-            "branch_labels": literal(values.labels or None),
-            "requires": literal(values.requires or None),
-            "todo": "" if len(values.down) > 1 else NOT_WRITTEN,
-        },
-    ).encode("utf-8")
+    name, template = _template(lookup)
+    source = _rendered(name, template, values)
     problem = difference(source, values)
+    if not problem and _shape(source) != _shape(
+        _rendered(name, template, replace(values, message="message" if values.message else ""))
+    ):
+        problem = "the message became code in it"
     if problem:
-        raise AuthoringError(f"template '{REVISION}' made an unusable file: {problem}")
+        raise AuthoringError(
+            f"template '{name}' made an unusable file: {problem}",
+            hint="correct the template; nothing was written",
+        )
     return source
 
 
-def _rendered(name: str, context: Mapping[str, str]) -> str:
-    from jinja2 import DictLoader, StrictUndefined, TemplateError
+def _template(lookup: Lookup) -> tuple[str, Template]:
+    """Return the template to use, compiled, and what to call it in messages."""
+    from jinja2 import ChoiceLoader, DictLoader, PrefixLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    # Read as text: a template inside a zipped wheel has no path.
-    texts = {
-        entry.name: entry.read_text(encoding="utf-8")
-        for entry in locate("revision").iterdir()
-        if entry.name.endswith(".jinja")
-    }
+    ours = DictLoader(texts_of(locate("revision")))
+    own = [DictLoader(one.texts) for one in lookup.own]
     environment = ImmutableSandboxedEnvironment(
-        loader=DictLoader(texts),
+        loader=ChoiceLoader([*own, PrefixLoader({"ptah_migrate": ours}), ours]),
         undefined=StrictUndefined,
         autoescape=False,  # it is Python, not HTML, and every value is a literal by now
         trim_blocks=True,
@@ -130,10 +163,81 @@ def _rendered(name: str, context: Mapping[str, str]) -> str:
         keep_trailing_newline=True,
         newline_sequence="\n",
     )
+    with _explained(lookup.chosen or lookup.name) as shown:
+        if lookup.file is not None:
+            return shown, environment.from_string(_text(lookup.file))
+        return shown, environment.get_template(lookup.name)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[str]:
+    """Give a name; whatever a template raises in the block is one error with that name."""
+    from jinja2 import TemplateSyntaxError
+
     try:
-        return environment.get_template(name).render(context)
-    except TemplateError as error:
-        raise AuthoringError(f"template '{name}' cannot be rendered: {error}") from error
+        yield name
+    except AuthoringError:
+        raise
+    except Exception as error:  # a template of somebody's own runs here
+        line = f":{error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise AuthoringError(
+            f"template '{name}{line}' cannot be rendered: {words}",
+            hint="correct the template; nothing was written",
+        ) from error
+
+
+def texts_of(folder: Traversable) -> dict[str, str]:
+    """
+    Return the templates of a folder by name; inside a zipped wheel they have no path.
+
+    Raises:
+        AuthoringError: one of them cannot be read.
+
+    """
+    try:
+        names = [entry for entry in folder.iterdir() if entry.name.endswith(".jinja")]
+    except OSError as error:
+        raise AuthoringError(
+            f"the templates in '{folder}' cannot be read: {error.strerror}",
+            hint="correct the folder's permissions, or the setting templates",
+        ) from error
+    return {entry.name: _text(entry) for entry in names if entry.is_file()}
+
+
+def _text(file: Traversable) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AuthoringError(f"template '{file}' is not UTF-8 text") from error
+    except OSError as error:
+        raise AuthoringError(f"template '{file}' cannot be read: {error.strerror}") from error
+
+
+def _rendered(name: str, template: Template, values: RevisionValues) -> bytes:
+    with _explained(name):
+        text = template.render(
+            docstring=docstring(values.message),
+            message=embedded(values.message),
+            revision=literal(values.id),
+            down_revision=literal(_one_or_many(values.down)),
+            branch_labels=literal(values.labels or None),
+            requires=literal(values.requires or None),
+            todo="" if len(values.down) > 1 else NOT_WRITTEN,
+        )
+        return text.encode("utf-8")
+
+
+def _shape(source: bytes) -> str:
+    """Return a file's code without its texts: what a message must have no influence on."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return ast.dump(tree)
 
 
 def difference(source: bytes, values: RevisionValues) -> str:
@@ -143,8 +247,8 @@ def difference(source: bytes, values: RevisionValues) -> str:
         compile(source, "<revision>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         return f"it is not Python: {error}"
-    if (ast.get_docstring(tree, clean=False) or "") != values.message:
-        return "its docstring is not the message"
+    if not (ast.get_docstring(tree, clean=False) or "").startswith(values.message):
+        return "its docstring does not begin with the message"
     expected = {
         "revision": values.id,
         "down_revision": _one_or_many(values.down),
@@ -152,7 +256,7 @@ def difference(source: bytes, values: RevisionValues) -> str:
         "depends_on": None,
         **({"requires": values.requires} if values.requires else {}),
     }
-    if _constants(tree) != expected:
+    if constants(tree) != expected:
         return "its constants are not those asked for"
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if [name for name in functions if name in ("upgrade", "downgrade")] != ["upgrade", "downgrade"]:
@@ -160,15 +264,26 @@ def difference(source: bytes, values: RevisionValues) -> str:
     return ""
 
 
-def _constants(tree: ast.Module) -> dict[str, Any]:
-    """Return the top-level assignments; a name bound twice is not a constant."""
+_CONSTANTS = frozenset({"revision", "down_revision", "branch_labels", "depends_on", "requires"})
+
+
+def constants(tree: ast.Module) -> dict[str, Any]:
+    """Return the constants of a revision file; ``...`` for one that is computed or bound twice."""
     found: dict[str, Any] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                name = ast.unparse(target)
-                found[name] = ... if name in found else _value(node.value)
+    for statement in tree.body:
+        for name, value in _assigned(statement):
+            if name in _CONSTANTS:
+                found[name] = ... if name in found else _value(value)
     return found
+
+
+def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(node, ast.Assign):
+        yield from (
+            (target.id, node.value) for target in node.targets if isinstance(target, ast.Name)
+        )
+    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+        yield node.target.id, node.value
 
 
 def _value(node: ast.expr) -> Any:
@@ -200,6 +315,15 @@ def docstring(message: str) -> str:
     # A quote can stay when another character than a quote follows it.
     body = _ENDING_QUOTE.sub(r'\\"', body)
     return f'"""{body}"""'
+
+
+def embedded(message: str) -> str:
+    r"""
+    Return a message for any place inside a text or a comment of a template's own.
+
+    Nothing in it ends a literal of either kind of quotes, or the line.
+    """
+    return "".join(f"\\{char}" if char in "\"'" else _escaped(char) for char in message)
 
 
 def literal(value: str | tuple[str, ...] | None) -> str:

@@ -1,4 +1,4 @@
-"""Commands that write files, for package authors."""
+"""Commands that write and move revision files, for package authors."""
 
 from __future__ import annotations
 
@@ -9,73 +9,16 @@ import click
 
 from ptah_migrate._cli import arguments, output
 from ptah_migrate._cli.group import command
+from ptah_migrate.errors import PtahMigrateError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ptah_migrate._authoring import InitPlan, NewRevision
+    from ptah_migrate._authoring import Conventions, Move, NewRevision
     from ptah_migrate._cli.session import Session
     from ptah_migrate.model import Package
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-# What the planned changes of ``init`` are called once they are made.
-_DONE = {"create": "created", "edit": "edited", "skip": "kept", "identical": "unchanged"}
-
-
-@command(
-    short="Give a package its migrations, or make a new project.",
-    examples=("init", "init blog --dry-run"),
-)
-@click.argument("name", required=False, metavar="[PACKAGE]")
-@click.option("--title", help="One line that says what the package is.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written.")
-def init(session: Session, *, name: str | None, title: str | None, dry_run: bool) -> None:
-    """
-    Give a package its migrations.
-
-    An existing package gets its migrations directory, the registration, the entry point and
-    a test. An empty directory gets a project with such a package. What is there already
-    stays; a second run changes nothing.
-    """
-    from pathlib import Path
-
-    from ptah_migrate import _authoring
-
-    plan = _authoring.plan_init(Path.cwd(), name=name, title=title)
-    if not dry_run:
-        _authoring.apply(plan)
-    if session.json:
-        output.as_json(init=_init_value(plan))
-        return
-    changed = any(change.status in ("create", "edit") for change in plan.changes)
-    _show_changes(plan, dry_run=dry_run)
-    for todo in plan.todo:
-        output.tell(f"to do: {todo}")
-    if changed and not (dry_run or session.quiet):
-        output.tell(f'next: ptah-migrate revision {plan.package} -m "Create the first table"')
-
-
-def _init_value(plan: InitPlan) -> dict[str, Any]:
-    return {
-        "package": plan.package,
-        "files": [{"status": c.status, "path": str(c.path)} for c in plan.changes],
-        "todo": list(plan.todo),
-    }
-
-
-def _show_changes(plan: InitPlan, *, dry_run: bool) -> None:
-    changes = [change for change in plan.changes if change.status != "identical"]
-    for change in changes:
-        path = _shown(change.path)
-        if not dry_run:
-            output.say(f"{_DONE[change.status]} {path}")
-        elif change.status == "conflict":
-            output.say(f"would stop: {path} is there and differs")
-        else:
-            output.say(f"would {'keep' if change.status == 'skip' else change.status} {path}")
-    if not changes:
-        output.say(f"{plan.package} has its migrations: nothing to do")
 
 
 def _naming(function: F) -> F:
@@ -88,11 +31,17 @@ def _naming(function: F) -> F:
     return function
 
 
+_no_database = click.option(
+    "--no-database", is_flag=True, help="Do not ask the database whether it is applied."
+)
+
+
 @command(
     short="Write the next revision file of a package.",
     examples=(
         'revision blog -m "Add column"',
         'revision blog -r 001 -m "First tables" --requires crowd:002',
+        "revision --undo blog",
     ),
 )
 @arguments.package
@@ -101,37 +50,69 @@ def _naming(function: F) -> F:
 @click.option("--head", metavar="ID", help="Follow this revision; base begins a new root.")
 @click.option("--splice", is_flag=True, help="Allow a --head that is followed already.")
 @click.option("--branch-label", "labels", multiple=True, metavar="LABEL", help="Name the branch.")
+@click.option("--data", is_flag=True, help="Begin with operations that move rows.")
+@click.option("--template", metavar="FILE", help="Make it of this template.")
+@click.option("--undo", is_flag=True, help="Remove the newest one, if it is as generated.")
+@_no_database
 def revision(
     session: Session,
     *,
     package: str | None,
-    rev_id: str | None,
-    message: str,
-    requires: tuple[str, ...],
-    head: str | None,
-    splice: bool,
-    labels: tuple[str, ...],
+    template: str | None,
+    undo: bool,
+    no_database: bool,
+    **said: Any,
 ) -> None:
     """
     Write the next revision file of a package.
 
     In a project with one package, PACKAGE may be left out.
     """
+    from pathlib import Path
+
     from ptah_migrate import _authoring
     from ptah_migrate._history import read
 
     found = session.package(package)
+    file = Path(template) if template else None
+    if undo:
+        _refuse_words(said)
+        gone = _authoring.retract(
+            found,
+            applied=_applied(session, found, asked=not no_database),
+            template=file,
+            conventions=conventions_of(session, found),
+        )
+        _removed(session, found, gone.id, gone.path)
+        return
+    if no_database:
+        raise UsageError("--no-database is for --undo", hint="leave it out")
     new = _authoring.revision(
         found,
         read(found),
-        id=rev_id,
-        message=message,
-        requires=requires,
-        head=head,
-        splice=splice,
-        labels=labels,
+        id=said.pop("rev_id"),
+        template=file,
+        conventions=conventions_of(session, found),
+        **said,
     )
     _generated(session, found, new)
+
+
+def _refuse_words(said: dict[str, Any]) -> None:
+    given = sorted(name for name, value in said.items() if value)
+    if given:
+        raise UsageError(
+            "--undo takes the newest revision back, it is told nothing of a new one",
+            hint="ptah-migrate revision --undo PACKAGE",
+        )
+
+
+def _removed(session: Session, package: Package, revision: str, path: Path) -> None:
+    if session.json:
+        value = {"package": package.name, "revision": revision, "path": str(path)}
+        output.as_json(removed=value)
+        return
+    output.say(f"removed {output.shown(path)}")
 
 
 @command(
@@ -154,22 +135,106 @@ def merge(
     from ptah_migrate._history import read
 
     found = session.package(package)
-    new = _authoring.merge(found, read(found), heads=heads, id=rev_id, message=message)
+    new = _authoring.merge(
+        found,
+        read(found),
+        heads=heads,
+        id=rev_id,
+        message=message,
+        conventions=conventions_of(session, found),
+    )
     _generated(session, found, new)
 
 
 def _generated(session: Session, package: Package, new: NewRevision) -> None:
     if session.json:
         value = {"package": package.name, "revision": new.id, "down_revision": list(new.down)}
-        output.as_json(revision={**value, "path": str(new.path)})
+        output.as_json(revision={**value, "path": str(new.path), "template": new.template})
+    else:
+        output.say(f"Generating {new.path}...done")
+    if new.problem:
+        output.warn(f"{new.problem}; the file is there, as it was generated")
+
+
+# -- two of one number -----------------------------------------------------------------
+
+
+@command(
+    short="Put your revisions behind those of somebody else.",
+    examples=("rebase blog", "rebase blog --mine 003_add_tags.py", "rebase blog --dry-run"),
+)
+@arguments.package
+@click.option("--mine", multiple=True, metavar="FILE", help="A file of yours, outside a merge.")
+@click.option("--theirs", "swap", is_flag=True, help="Renumber theirs, in a merge; yours stay.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@_no_database
+def rebase(
+    session: Session,
+    *,
+    package: str | None,
+    mine: tuple[str, ...],
+    swap: bool,
+    dry_run: bool,
+    no_database: bool,
+) -> None:
+    """
+    Put your revisions of a PACKAGE behind those that somebody else made meanwhile.
+
+    Two people made 003: yours becomes 004. Only its number and the one before change. In the
+    middle of a git merge or rebase, git says what is yours; elsewhere --mine names it.
+    """
+    from ptah_migrate import _authoring
+
+    found = session.package(package)
+    act = _authoring.plan_rebase if dry_run else _authoring.rebase
+    done = act(
+        found,
+        mine=mine,
+        swap=swap,
+        applied=_applied(session, found, asked=not no_database),
+        conventions=conventions_of(session, found),
+    )
+    if session.json:
+        output.as_json(rebase={"package": found.name, "moves": [_move(m) for m in done.moves]})
         return
-    output.say(f"Generating {new.path}...done")
+    for move in done.moves:
+        verb = "would renumber" if dry_run else "renumbered"
+        places = f"{output.shown(move.path)} -> {move.target.name}"
+        output.say(f"{verb} {move.old} -> {move.new}, after {move.down}: {places}")
+    if not done.moves:
+        output.say(f"{found.name}: your revisions are the last ones already")
+    elif not (dry_run or session.quiet):
+        output.tell(f"next: git add {output.shown(done.moves[0].target.parent)}")
 
 
-def _shown(path: Path) -> str:
+def _move(move: Move) -> dict[str, str]:
+    return {
+        "revision": move.new,
+        "before": move.old,
+        "down_revision": move.down,
+        "path": str(move.target),
+        "path_before": str(move.path),
+    }
+
+
+def _applied(session: Session, package: Package, *, asked: bool) -> tuple[str, ...]:
+    """Return what the database records for a package, as far as there is one to ask."""
+    if not asked or not (session.choice.config or session.choice.url):
+        return ()
+    try:
+        return tuple(session.migrator().versions_recorded().get(package.name, ()))
+    except PtahMigrateError as error:
+        output.warn(f"the database cannot say what is applied: {error.message}", error.hint)
+        return ()
+
+
+def conventions_of(session: Session, package: Package) -> Conventions:
+    """Return how a package wants its files: as its own project says, then as the settings say."""
     from pathlib import Path
 
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    from ptah_migrate._authoring.conventions import conventions, first, of_project
+    from ptah_migrate.registry import locate
+
+    file = session.choice.config.partition("#")[0]
+    base = Path(file).absolute().parent if file else None
+    return first(of_project(Path(locate(package))), conventions(session.plain_settings, base))

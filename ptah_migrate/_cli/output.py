@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ptah_migrate.model import Problem
 
 # The number rises when a field is removed or changes its meaning.
@@ -78,6 +80,12 @@ def _told(label: str, colour: str, text: str, hint: str) -> None:
     tell(_coloured(label, colour) + _line(text))
     if hint:
         tell(f"hint: {_line(hint)}")
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is called from the present folder."""
+    here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - pathlib takes time
+    return str(path).removeprefix(here)
 
 
 def as_json(**values: Any) -> None:

@@ -97,7 +97,7 @@ class Session:
 
         if self.choice.url:
             return masked(self._url)
-        settings = {**self.choice.settings, **self._written()}
+        settings = self.plain_settings
         url = "" if settings.get("ptah_migrate.engine") else settings.get("sqlalchemy.url")
         return masked(url) if url else ""
 
@@ -111,6 +111,11 @@ class Session:
         if url.get_backend_name() != "sqlite" or file.startswith((":", "file:", "/")) or not file:
             return url
         return url.set(database=str(self.choice.root / file))
+
+    @property
+    def plain_settings(self) -> Mapping[str, Any]:
+        """The settings as the files alone tell them: no application is loaded."""
+        return {**self.choice.settings, **self._written()}
 
     def _written(self) -> Mapping[str, str]:
         """Return the settings as the file alone tells them, none where it cannot be read."""

@@ -100,14 +100,28 @@ def plan(session: Session, *, targets: tuple[str, ...]) -> None:
 
 @command(
     short="Exit 3 when something is pending.",
-    examples=("check", "production.ini check blog"),
+    examples=("check", "production.ini check blog", "check --files --wheel dist/*.whl"),
 )
 @arguments.packages
-def check(session: Session, *, packages: tuple[str, ...]) -> int:
-    """Exit 3 when a PACKAGE, of all by default, is not at its head; 0 when all are."""
+@click.option("--files", is_flag=True, help="Check the revision files; no database is asked.")
+@click.option(
+    "--wheel", "wheels", multiple=True, metavar="FILE", help="Check that the wheel has the files."
+)
+def check(
+    session: Session, *, packages: tuple[str, ...], files: bool, wheels: tuple[str, ...]
+) -> int:
+    """
+    Exit 3 when a PACKAGE, of all by default, is not at its head; 0 when all are.
+
+    With --files, or --wheel, exit 1 when something is wrong with the revision files.
+    """
     from ptah_migrate._cli import words
     from ptah_migrate._runtime import pending_line
 
+    if files or wheels:
+        from ptah_migrate._cli import filechecks
+
+        return filechecks.check_files(session, packages, wheels)
     migrator = session.migrator()
     names = {package.name for package in session.chosen(packages)}
     found = [one for one in migrator.status() if one.package in names]

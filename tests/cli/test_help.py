@@ -25,8 +25,10 @@ Usage: ptah-migrate [SETTINGS.ini | URL] COMMAND [OPTIONS] [ARGS]...
 
 Write files:
   init       Give a package its migrations, or make a new project.
+  update     Bring generated files to the template of this ptah-migrate.
   revision   Write the next revision file of a package.
   merge      Write a revision that joins the heads of a package.
+  rebase     Put your revisions behind those of somebody else.
 
 Change a database:
   upgrade    Apply revisions: of all packages, or up to a target.

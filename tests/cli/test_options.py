@@ -255,6 +255,7 @@ def test_json_of_new_files(folder: Path, invoke_cli: Run, make_package: PackageM
             "revision": "001",
             "down_revision": [],
             "path": str(migrations / "001.py"),
+            "template": "",
         }
     }
     assert merged["revision"]["revision"] == "003"

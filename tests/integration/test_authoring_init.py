@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ptah_migrate import _history, registry
-from ptah_migrate._authoring import InitPlan, apply, plan_init, revision, templates
+from ptah_migrate._authoring import FilePlan, apply, plan_init, revision, scaffold
 from ptah_migrate.errors import AuthoringError, MissingExtraError, NameTakenError
 
 ROOT = Path(__file__).parents[2]
@@ -47,14 +47,14 @@ def tree(root: Path) -> dict[str, str]:
     }
 
 
-def statuses(plan: InitPlan) -> dict[str, str]:
+def statuses(plan: FilePlan) -> dict[str, str]:
     """Return what a plan does, by path below the project."""
     return {
         change.path.relative_to(plan.directory).as_posix(): change.status for change in plan.changes
     }
 
 
-def init(directory: Path, name: str | None = None, title: str | None = None) -> InitPlan:
+def init(directory: Path, name: str | None = None, title: str | None = None) -> FilePlan:
     """Plan and apply."""
     plan = plan_init(directory, name=name, title=title)
     apply(plan)
@@ -257,6 +257,17 @@ def test_an_existing_package(project: Path) -> None:
         "from __future__ import annotations\n"
         "\n"
         "from typing import Any\n"
+        "\n"
+        "\n"
+        "class _Unscanned(list[str]):\n"
+        '    """A search path that imports follow '
+        'and ``config.scan()`` of the package does not."""\n'
+        "\n"
+        "    def __bool__(self) -> bool:\n"
+        "        return False\n"
+        "\n"
+        "\n"
+        "__path__ = _Unscanned(__path__)\n"
         "\n"
         "\n"
         "def includeme(config: Any) -> None:\n"
@@ -485,17 +496,17 @@ def test_without_copier(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_unusable_template(
-    empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, problem: str
+    empty: Path, tmp_path: Path, name: str, text: str, problem: str
 ) -> None:
     """A template that fails, or wants to run something, is one clear error."""
     template = build(
         tmp_path / "template", {"copier.yml": "_envops: {undefined: jinja2.StrictUndefined}"}
     )
     build(template, {name: text})
-    monkeypatch.setattr(templates, "locate", lambda kind: template)
+    source = scaffold.Scaffold(template, template, {1: ""})
 
     with pytest.raises(AuthoringError, match=re.escape(problem)):
-        plan_init(empty)
+        plan_init(empty, source=source)
 
     assert list(empty.iterdir()) == []
 

@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptah_migrate import _history, registry
-from ptah_migrate._authoring import NewRevision, merge, revision
+from ptah_migrate._authoring import Conventions, NewRevision, conventions, merge, revision
+from ptah_migrate._authoring.templates import RevisionValues, render_revision
 from ptah_migrate.errors import (
     AuthoringError,
+    ConfigError,
     MultipleHeadsError,
     PackagePathError,
     PtahMigrateError,
@@ -30,6 +32,8 @@ from ptah_migrate.errors import (
 from ptah_migrate.model import Package, Requirement
 
 ROOT = Path(__file__).parents[2]
+SLUGS = Conventions(file_template="{rev}_{slug}")
+revision_module = sys.modules[revision.__module__]
 New = Callable[..., NewRevision]
 
 
@@ -408,39 +412,212 @@ def test_a_full_disk(blog: Package, size: int) -> None:
 
 
 def test_many_at_once(blog: Package) -> None:
+    """Twenty processes that make the next revision make twenty, one after the other."""
+    answers = at_once(blog, "", 20)
+
+    numbers = [f"{number:03}" for number in range(1, 21)]
+    assert sorted(answers) == [["made", number] for number in numbers]
+    assert _history.read(blog).order() == tuple(numbers)
+    assert names(blog) == [*(f"{number}.py" for number in numbers), "__init__.py"]
+
+
+def test_many_at_once_with_slugs(blog: Package) -> None:
+    """Numbers are distinct although no two files have one name; the head file is the last one."""
+    Path(blog.path, "head.txt").write_text("")
+
+    answers = at_once(blog, "", 6)
+
+    numbers = [f"{number:03}" for number in range(1, 7)]
+    assert sorted(answers) == [["made", number] for number in numbers]
+    history = _history.read(blog)
+    assert history.order() == tuple(numbers)
+    assert Path(blog.path, "head.txt").read_text() == f"{history.revisions['006'].path.stem}\n"
+
+
+def test_many_of_one_id_at_once(blog: Package) -> None:
     """Of several processes that make the same revision exactly one succeeds."""
+    answers = at_once(blog, "x", 6)
+
+    assert sorted(outcome for outcome, _ in answers) == ["exists"] * 5 + ["made"]
+    assert all("leave -r out" in hint for outcome, hint in answers if outcome == "exists")
+    assert names(blog) == ["__init__.py", "x.py"]
+    assert _history.read(blog).revisions["x"].doc.startswith("process ")
+
+
+def at_once(blog: Package, given: str, count: int) -> list[list[str]]:
+    """Let processes make a revision at the same moment; return what became of each."""
     code = (
-        "import json, sys, time\n"
+        "import json, sys\n"
         "from ptah_migrate import _history, registry\n"
         "from ptah_migrate._authoring import revision\n"
         "from ptah_migrate.errors import RevisionExistsError\n"
         "blog = registry.make_package('blog', sys.argv[1])\n"
         "history = _history.read(blog)\n"
-        "given = sys.argv[2] or None\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "try:\n"
-        "    made = revision(blog, history, id=given, message=sys.argv[3])\n"
+        "    made = revision(blog, history, id=sys.argv[2] or None, message=sys.argv[3])\n"
         "    print(json.dumps(['made', made.id]))\n"
         "except RevisionExistsError as error:\n"
         "    print(json.dumps(['exists', error.hint]))\n"
     )
-    for word, advice in (("", "run the same command again"), ("x", "leave -r out")):
-        started = [start(code, blog.path, word, f"process {number}") for number in range(6)]
+    started = [start(code, blog.path, given, f"process {number}") for number in range(count)]
+    for process in started:  # all have read the same history before one is let go
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [json.loads(process.communicate(timeout=60)[0]) for process in started]
 
-        for process in started:  # all have read the same history before one is let go
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in started:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        answers = [json.loads(process.communicate(timeout=60)[0]) for process in started]
 
-        assert sorted(outcome for outcome, _ in answers) == ["exists"] * 5 + ["made"]
-        assert all(advice in hint for outcome, hint in answers if outcome == "exists")
-    assert names(blog) == ["001.py", "__init__.py", "x.py"]
-    assert _history.read(blog).revisions["x"].doc.startswith("process ")
+def test_where_folders_cannot_be_locked(
+    blog: Package, new: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without locks a number that somebody takes meanwhile is refused, not overwritten."""
+    monkeypatch.setattr("ptah_migrate._authoring.exclusive._opened", lambda folder: None)
+
+    def slowly(values: RevisionValues, *arguments: Any) -> bytes:
+        Path(blog.path, "001.py").write_text("somebody's\n")
+        return render_revision(values, *arguments)
+
+    monkeypatch.setattr(revision_module, "render_revision", slowly)
+
+    with pytest.raises(RevisionExistsError) as caught:
+        new()
+
+    assert caught.value.hint == "run the same command again"
+    assert Path(blog.path, "001.py").read_text() == "somebody's\n"
+
+
+def test_a_writer_that_hangs(blog: Package, new: New, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits forever for another process."""
+    monkeypatch.setattr("ptah_migrate._authoring.exclusive._locked", lambda descriptor: False)
+    clock = iter([0.0, 5.0, 11.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+
+    with pytest.raises(AuthoringError, match="another process is writing in"):
+        new()
+
+    assert names(blog) == ["__init__.py"]
+
+
+# -- how files are named and formatted ------------------------------------------------
+
+
+def test_slugs(blog: Package, new: New) -> None:
+    """With slugs a file is named after id and message, and the head file names the newest."""
+    made = [new(message=text, conventions=SLUGS) for text in ("Add column", "", "../../é vil!")]
+
+    assert [one.path.name for one in made] == ["001_add_column.py", "002.py", "003_e_vil.py"]
+    assert Path(blog.path, "head.txt").read_text() == "003_e_vil\n"
+    assert new(message="No setting, but a head file").path.stem == "004_no_setting_but_a_head_file"
+
+
+def test_a_head_file_of_branches(blog: Package, new: New) -> None:
+    """Each head has a line, and a merge leaves one."""
+    for words in ({"message": "a"}, {"message": "b"}, {"head": "001", "splice": True}):
+        new(conventions=SLUGS, **words)
+    assert Path(blog.path, "head.txt").read_text() == "002_b\n003\n"
+
+    merge(blog, _history.read(blog), message="Join", conventions=SLUGS)
+
+    assert Path(blog.path, "head.txt").read_text() == "004_join\n"
+
+
+def test_a_head_file_that_cannot_be_written(blog: Package, new: New) -> None:
+    """Without its line in the head file there is no new revision."""
+    Path(blog.path, "head.txt").mkdir()
+
+    with pytest.raises(AuthoringError):
+        new(conventions=SLUGS)
+
+    assert names(blog) == ["__init__.py", "head.txt"]
+
+
+@pytest.mark.parametrize("template", ["{slug}", "{rev}-{slug}", "../{rev}", ""])
+def test_an_unknown_file_template(template: str) -> None:
+    """Files are named by id, or by id and message; a setting that says else is refused."""
+    settings = {"ptah_migrate.file_template": template}
+    if not template:
+        assert conventions(settings) == Conventions()
+        return
+
+    with pytest.raises(ConfigError) as caught:
+        conventions(settings)
+
+    assert caught.value.hint == "one of {rev}, {rev}_{slug}"
+
+
+def test_an_unknown_formatter() -> None:
+    """Only formatters that we know how to run are run."""
+    with pytest.raises(ConfigError, match="'rm', which is no formatter"):
+        conventions({"ptah_migrate.format": "rm"})
+
+
+def test_a_formatted_file(blog: Package, new: New, tmp_path: Path) -> None:
+    """A configured formatter brings the file into the project's own shape."""
+    Path(tmp_path, "pyproject.toml").write_text("[tool.ruff.format]\nquote-style = 'single'\n")
+
+    made = new(message="x", conventions=conventions({"ptah_migrate.format": "ruff"}))
+
+    assert made.problem == ""
+    assert "revision = '001'\n" in made.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        pytest.param("exit 0", "", id="fine"),
+        pytest.param(
+            "echo no config >&2; exit 3", "black failed with exit code 3: no config", id="fails"
+        ),
+        pytest.param(None, "black is not installed", id="missing"),
+        pytest.param(
+            'for f; do :; done; sed -i s/001/002/ "$f"',
+            "black changed what the file says: its constants are not those asked for",
+            id="changes the id",
+        ),
+        pytest.param(
+            'for f; do :; done; : > "$f"',
+            "black changed what the file says: its docstring does not begin with the message",
+            id="empties the file",
+        ),
+    ],
+)
+def test_a_formatter_that_fails(
+    blog: Package,
+    new: New,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str | None,
+    problem: str,
+) -> None:
+    """A formatter's failure is told, and the file is kept as it was generated."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    if script is not None:
+        (tools / "black").write_text(f"#!/bin/sh\n{script}\n")
+        (tools / "black").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tools / "python"))
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    plain = render_revision(RevisionValues("001", "x"))
+
+    made = new(message="x", conventions=Conventions(formatter="black"))
+
+    assert made.problem == problem
+    assert made.path.read_bytes() == plain
+
+
+def test_a_step_that_moves_rows(blog: Package, new: New) -> None:
+    """``data`` gives operations on rows to begin with, marked as not written."""
+    text = new(message="Fill", data=True).path.read_text()
+
+    assert "op.bulk_insert(example, " in text
+    assert text.count("    # ptah-migrate: not written yet\n") == 2
+    assert "noqa" not in text
+    assert _history.unwritten(text)
 
 
 @pytest.mark.parametrize("message", ["a\udce9", "\ud83d"])
