@@ -318,15 +318,27 @@ class UnrecordedTablesError(PtahMigrateError):
 
     id = "unrecorded-tables"
 
-    def __init__(self, package: str, tables: Sequence[str], differences: Sequence[str]) -> None:
+    def __init__(
+        self,
+        package: str,
+        tables: Sequence[str],
+        differences: Sequence[str],
+        *,
+        half_done: str = "",
+    ) -> None:
         self.package = package
         self.tables = tuple(tables)
         self.differences = tuple(differences)
+        self.half_done = half_done
         shown = "; ".join(self.differences) or "package has no models to compare them with"
         super().__init__(
             f"tables of package '{package}' exist ({', '.join(tables)}) but no version is "
-            f"recorded, and they are not known to be at its head: {shown}",
-            hint=f"record what they are: ptah-migrate stamp {package}:REVISION",
+            f"recorded, and they are not known to be at its head: {half_done or shown}",
+            hint=(
+                "undo what it left, then run the same command again"
+                if half_done
+                else f"record what they are: ptah-migrate stamp {package}:REVISION"
+            ),
         )
 
 

@@ -45,6 +45,11 @@ def watch(packages: Registry) -> None:
 
 def held_back(migrator: Any, operation: str, names: Iterable[str]) -> frozenset[str]:
     """Return the packages for which an operation would run an unwritten revision; log each."""
+    revisions = (
+        one for history in migrator.histories.values() for one in history.revisions.values()
+    )
+    if not any(revision.unwritten for revision in revisions):
+        return frozenset()  # as nearly always, and the database need not be asked
     return frozenset(name for name in names if _says_unwritten(migrator, operation, name))
 
 

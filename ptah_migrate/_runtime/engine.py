@@ -326,10 +326,7 @@ def refused(bind: Bind, error: DBAPIError) -> DatabaseError:
 
 def reason(error: BaseException) -> str:
     """Return the first line of what an error says; of a driver's error, the driver's words."""
-    original = getattr(error, "orig", None)
-    words = str(original or error)
-    if original is not None and len(original.args) == 2 and isinstance(original.args[0], int):
-        words = f"{original.args[1]} ({original.args[0]})"  # PyMySQL: number, text
+    words = str(getattr(error, "orig", None) or error)
     return next((line.strip() for line in words.splitlines() if line.strip()), "")
 
 

@@ -24,7 +24,13 @@ from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, re
 from ptah_migrate._runtime.journal import FAILED, STARTED, Journal, LastWords
 from ptah_migrate._runtime.runner import Progress, Runner
 from ptah_migrate._runtime.versions import Rows, Versions
-from ptah_migrate.errors import PendingError, PtahMigrateError, TargetError, UsageError
+from ptah_migrate.errors import (
+    PendingError,
+    PtahMigrateError,
+    TargetError,
+    UnrecordedTablesError,
+    UsageError,
+)
 from ptah_migrate.model import Package, PackageStatus, Plan, Report, Target
 from ptah_migrate.registry import Registry
 
@@ -197,7 +203,9 @@ class Migrator:
         if empty:
             todo = self._plan(None, operation, wanted, cascade=cascade)
         elif wanted and all(target.start is not None for target in wanted):
-            todo = self._decide(operation, wanted, self._elsewhere(wanted), {}, cascade=cascade)
+            todo = self._written(
+                self._decide(operation, wanted, self._elsewhere(wanted), {}, cascade=cascade)
+            )
         else:
             with self._reading() as connection:
                 todo = self._plan(connection, operation, wanted, cascade=cascade)
@@ -342,7 +350,12 @@ class Migrator:
         decisions: dict[str, fresh.Fresh] = {}
         if operation in (UPGRADE, POPULATE):
             decisions = self._fresh(connection, operation, targets, rows)
-        todo = self._decide(operation, targets, rows, decisions, cascade=cascade, purge=purge)
+        return self._written(
+            self._decide(operation, targets, rows, decisions, cascade=cascade, purge=purge)
+        )
+
+    def _written(self, todo: Plan) -> Plan:
+        """Return the plan; refuse it where somebody has yet to write what it would run."""
         if self.refuse_unwritten:
             unwritten.refuse(todo, self.histories)
         return todo
@@ -418,6 +431,24 @@ class Migrator:
                 trust=self.trust,
                 to_head=all(_to_head(target, history) for target in targets),
             )
+        return self._explained(connection, found)
+
+    def _explained(
+        self, connection: Connection | None, found: dict[str, fresh.Fresh]
+    ) -> dict[str, fresh.Fresh]:
+        """Let a refusal name the step that a database without transactional DDL left half-way."""
+        refused = {
+            n: d.error for n, d in found.items() if isinstance(d.error, UnrecordedTablesError)
+        }
+        if connection is None or not refused:
+            return found
+        words = self.journal.last(connection)
+        for name, error in refused.items():
+            if half_done := _half_done(words.get(name)):
+                better = UnrecordedTablesError(
+                    name, error.tables, error.differences, half_done=half_done
+                )
+                found[name] = replace(found[name], error=better)
         return found
 
     def _table_state(

@@ -9,6 +9,7 @@ from ptah_migrate.errors import (
     PtahMigrateError,
     RevisionFileError,
     StepError,
+    UnrecordedTablesError,
 )
 from tests.helpers import Database, PackageMaker, PackageOnDisk, revision_source, rows, tables
 from tests.integration.running import everything, execute, journal, migrator, query, state
@@ -111,6 +112,21 @@ def test_what_mariadb_leaves_is_counted(mariadb_database: Database, blog: Packag
             f"upgrade of 002 failed: {error.cause}; it left 1 statement(s) behind",
         )
     ]
+
+
+def test_a_half_done_first_step_is_named(
+    mariadb_database: Database, make_package: PackageMaker
+) -> None:
+    """After a first revision failed half-way, the rerun names it instead of advising a stamp."""
+    package = make_package("shop", {"001.py": revision_source("001", upgrade=BROKEN)})
+    mine = migrator(mariadb_database, package)
+    failure(mine)
+
+    with pytest.raises(UnrecordedTablesError) as caught:
+        migrator(mariadb_database, package).upgrade()
+
+    assert "upgrade of 001 failed: " in caught.value.message
+    assert caught.value.hint == "undo what it left, then run the same command again"
 
 
 def test_mariadb_after_the_repair(mariadb_database: Database, blog: PackageOnDisk) -> None:

@@ -78,7 +78,7 @@ def test_upgrade_refuses(blog: PackageOnDisk, database: Database) -> None:
     """Where the setting says so, nothing at all is run; what is written can be named."""
     strict = migrator(database, blog, refuse_unwritten=True)
 
-    for call in (strict.upgrade, strict.plan):
+    for call in (strict.upgrade, strict.plan, lambda: strict.script("blog:base:head")):
         with pytest.raises(UnwrittenError) as caught:
             call()
     assert str(caught.value) == (

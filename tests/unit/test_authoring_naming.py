@@ -129,6 +129,43 @@ def test_names_that_differ_in_case_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "slug"),
+    [
+        pytest.param("Add column", "add_column", id="words"),
+        pytest.param("Größe ändern: 50%", "grosse_andern_50", id="accents"),
+        pytest.param("  First line\nsecond", "first_line", id="the first line only"),
+        pytest.param("../../etc/passwd\0", "etc_passwd", id="a path"),
+        pytest.param("漢字 …", "", id="no Latin letter"),
+        pytest.param("", "", id="nothing"),
+        pytest.param("a" * 50, "a" * 40, id="one long word"),
+        pytest.param(f"{'a' * 20} {'b' * 30} c", "a" * 20, id="cut at a word"),
+    ],
+)
+def test_slugs(message: str, slug: str) -> None:
+    """A slug is what a file name can show of the message, not too long; it may be nothing."""
+    assert naming.slug(message) == slug
+    assert naming.stem("{rev}_{slug}", "003", message) == (f"003_{slug}" if slug else "003")
+    assert naming.stem("{rev}", "003", message) == "003"
+
+
+@given(st.text())
+def test_a_slug_is_a_safe_file_name(message: str) -> None:
+    """Whatever the message is, its slug has harmless characters only."""
+    assert re.fullmatch("([a-z0-9]+(_[a-z0-9]+)*)?", naming.slug(message))
+    assert len(naming.slug(message)) <= 40
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [("003", "004"), ("003_x003", "004_x003"), ("2026-003_a", "2026-004_a"), ("0031", "0031")],
+)
+def test_another_id_in_a_file_name(name: str, new: str) -> None:
+    """Only the id itself, as a word, is replaced."""
+    assert naming.renamed(name, "003", "004") == new
+    assert naming.carries(name, "003") is (name != new)
+
+
+@pytest.mark.parametrize(
     ("name", "problem"),
     [
         pytest.param("class", "is a Python keyword", id="keyword"),

@@ -122,11 +122,6 @@ def failing(parameters: Any, message: str) -> sa.exc.DBAPIError:
         ),
         pytest.param(failing(None, "plain"), "ValueError: plain", id="no parameters"),
         pytest.param(
-            sa.exc.DBAPIError("SELECT …", None, KeyError(1146, "no table 'x'")),
-            "KeyError: no table 'x' (1146)",
-            id="number and text",
-        ),
-        pytest.param(
             FileNotFoundError(2, "No such file"),
             "FileNotFoundError: [Errno 2] No such file",
             id="an error of the system",
