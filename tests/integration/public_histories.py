@@ -32,8 +32,7 @@ from ptah_migrate import Migrator, Registry, make_package
 
 PROJECTS = ("jupyterhub==6.1.1", "optuna==5.0.0", "mlflow==3.18.0", "mailman==3.3.10")
 
-# What their modules import on the way to the models. Each line serves one project, in
-# the order above; none of them is a dependency of ours.
+# What their modules import on the way to the models, in the order of the projects.
 IMPORTED = (
     *("tornado", "traitlets", "aiohttp", "aiosignal", "aiohappyeyeballs", "frozenlist"),
     *("multidict", "propcache", "yarl", "idna", "attrs", "python-dateutil", "six"),
@@ -138,8 +137,8 @@ def _mailman_start(engine: sa.Engine) -> str:
     Make the tables as Mailman does, and go back with its own revisions.
 
     Its first tables were those of another library, Storm, and no release can
-    make them any more. On MariaDB 448a93984c35 cannot be run upwards once it
-    was run downwards: the index that it adds needs a column which is gone.
+    make them any more. On MariaDB, which does not drop a column that a key
+    has, Alembic fails in 448a93984c35: there the way begins above it.
     """
     import_module("mailman.database.model").Model.metadata.create_all(engine)
     alembic(MAILMAN, engine, stamp="head")
