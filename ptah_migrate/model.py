@@ -60,6 +60,7 @@ class Package:
     fresh: str = "auto"
     branches: bool = False
     recursive: bool = False
+    alembic_version: bool = False
     metadata: Any = None
     naming_convention: Any = None
     tables: tuple[str, ...] | None = None

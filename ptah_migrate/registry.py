@@ -116,6 +116,7 @@ def make_package(
     fresh: str = "auto",
     branches: bool = False,
     recursive: bool = False,
+    alembic_version: bool = False,
     metadata: Any = None,
     naming_convention: Any = None,
     tables: Sequence[str] | None = None,
@@ -136,6 +137,8 @@ def make_package(
             about a database without a version; ``auto`` reads it.
         branches: the history has several heads on purpose, ``head`` means all.
         recursive: look for revision files in sub-folders too.
+        alembic_version: keep a table of that name too, for revisions whose SQL
+            names it.
         metadata: the models: a MetaData, a declarative base, a callable that
             returns one, or a dotted name of these.
         naming_convention: as MetaData takes it, where there are no models.
@@ -160,6 +163,7 @@ def make_package(
         fresh=fresh,
         branches=bool(branches),
         recursive=bool(recursive),
+        alembic_version=bool(alembic_version),
         metadata=metadata,
         naming_convention=naming_convention,
         tables=None if tables is None else _texts(name, "tables", tables),

@@ -42,7 +42,8 @@ class TableState:
         existing: those of ``models`` and of the history that the database has.
         made: tables that the history makes at some time.
         final: tables that the history leaves at its head.
-        everything: the history calls ``create_all``.
+        everything: the history makes tables whose names cannot be read from it
+            (``create_all``): none can be said to be made by nobody.
         differences: what comparing the database with the models found; only
             meaningful when some of the tables exist.
 
@@ -63,6 +64,8 @@ class TableState:
     @property
     def creatable(self) -> tuple[str, ...]:
         """Missing tables of the models that no revision makes."""
+        if self.everything:
+            return ()
         return tuple(t for t in self.models if t not in self.existing and t not in self.made)
 
     @property

@@ -10,7 +10,7 @@ from sqlalchemy import func, literal
 from sqlalchemy.schema import CreateTable
 
 from ptah_migrate._history import History
-from ptah_migrate._runtime import journal, proxies, schema, versions
+from ptah_migrate._runtime import journal, mirror, proxies, schema, versions
 from ptah_migrate._runtime.contexts import PackageContext, Surroundings
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.runner import cause, describe
@@ -61,6 +61,8 @@ class _Script:
         for table in (self.versions, self.journal.table):
             self._comment(f"{table.name}")
             self.out.write(f"{self._sql(CreateTable(table, if_not_exists=True))};\n\n")
+        for statement in mirror.begun(plan, self.packages):
+            self._context(plan.items[0].package).operations.execute(statement)
         for item in plan.items:
             if isinstance(item, Step):
                 self._step(item)
@@ -103,6 +105,9 @@ class _Script:
         after = set(item.after if isinstance(item, Step) else item.rows)
         if isinstance(item, Seed) and not (before or after):
             return
+        if self.packages[item.package].alembic_version:
+            for statement in mirror.moved(before, after):
+                context.operations.execute(statement)
         columns = self.versions.c
         gone, come = sorted(before - after), sorted(after - before)
         execute = context.operations.execute

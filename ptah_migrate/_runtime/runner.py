@@ -12,14 +12,14 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationInfo
 from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._history import History
-from ptah_migrate._runtime import journal, proxies, schema
+from ptah_migrate._runtime import journal, mirror, proxies, schema
 from ptah_migrate._runtime.contexts import PackageContext, Surroundings
 from ptah_migrate._runtime.databases import Database
 from ptah_migrate._runtime.engine import reason
@@ -77,7 +77,7 @@ class Runner:
             return ()
         self._prepare(plan)
         try:
-            self._create_tables()
+            self._create_tables(plan)
             for item in plan.items:
                 self._item(item)
         except DBAPIError as error:
@@ -102,10 +102,17 @@ class Runner:
             )
         return self.contexts[name]
 
-    def _create_tables(self) -> None:
+    def _create_tables(self, plan: Plan) -> None:
         with self.connection.begin():
             self.versions.ensure(self.connection)
             self.journal.ensure(self.connection)
+            for statement in mirror.begun(plan, self.packages):
+                self.connection.execute(statement)
+
+    def _mirror(self, package: str, before: Iterable[str], after: Iterable[str]) -> None:
+        if self.packages[package].alembic_version:
+            for statement in mirror.moved(before, after):
+                self.connection.execute(statement)
 
     # -- one item ----------------------------------------------------------------
 
@@ -129,6 +136,7 @@ class Runner:
                     schema.create(self.connection, self.packages[item.package], item.create)
                 if item.rows or item.before:
                     self.versions.write(self.connection, item.package, item.before, item.rows)
+                    self._mirror(item.package, item.before, item.rows)
                     self.journal.write(self.connection, item, journal.DONE)
         except DBAPIError as error:
             if error.connection_invalidated:
@@ -185,6 +193,7 @@ class Runner:
         self.database.resume(self.connection)
         self._still_locked()
         self.versions.write(self.connection, step.package, step.before, step.after)
+        self._mirror(step.package, step.before, step.after)
         self.journal.write(
             self.connection, step, journal.DONE, seconds=round(seconds, 3), statements=statements
         )
@@ -227,6 +236,8 @@ class Runner:
             left_behind=kept,
             direction=step.direction.value,
         )
+        if mirror.NAME in failure.cause and not self.packages[step.package].alembic_version:
+            failure.hint = f"register '{step.package}' with alembic_version=True: its SQL names it"
         self._note(step, journal.FAILED, statements=kept, detail=failure.cause)
         return failure
 

@@ -93,6 +93,11 @@ def test_decisions(tables: TableState, populate: bool, expected: Fresh) -> None:
     ("tables", "populate"),
     [
         pytest.param(complete(BOTH, NO_TITLE), False, id="upgrade, complete"),
+        pytest.param(
+            TableState(MODELS, BOTH, everything=True, differences=(NO_TITLE,)),
+            False,
+            id="upgrade, a history that calls create_all",
+        ),
         pytest.param(complete(BOTH, NO_TITLE), True, id="populate, complete"),
         pytest.param(partial(BOTH, NO_TITLE), True, id="populate, partial"),
     ],
@@ -207,3 +212,11 @@ def test_a_refusal_has_an_error(tables: TableState, populate: bool, trust: bool)
     found = decide(blog, tables, populate=populate, trust=trust)
 
     assert (found.error is not None) == (found.action is Action.REFUSE)
+
+
+def test_nothing_is_known_to_be_made_by_nobody() -> None:
+    """Of a history whose tables cannot all be read, no missing table is created beforehand."""
+    missing = TableState(MODELS, frozenset({"post"}), everything=True, differences=(NO_AUTHOR,))
+
+    assert missing.creatable == ()
+    assert decide(blog, missing, populate=False).action is Action.REFUSE
