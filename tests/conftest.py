@@ -65,8 +65,8 @@ def make_database(
             server: Server = request.getfixturevalue(f"{kind}_server")
             if server.problem:
                 _missing(server.problem)
-            url = server.create(name)
-            stack.callback(server.drop, name)
+            url = server.take(name)
+            stack.callback(server.give_back, url)
             return url
 
         yield make

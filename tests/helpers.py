@@ -230,6 +230,7 @@ class Server:
     name: str
     admin: sa.Engine
     problem: str = ""
+    clean: list[str] = field(default_factory=list)
 
     @classmethod
     @contextmanager
@@ -250,13 +251,54 @@ class Server:
             first = str(error.orig).strip().partition("\n")[0]
             server.problem = f"no {name} server at {admin.url.render_as_string()}: {first}"
         yield server
+        for database in server.clean:
+            server.drop(database)
         admin.dispose()
+
+    def take(self, database: str) -> str:
+        """Return the URL of an empty database: one that was given back, or a new one."""
+        return self.url(self.clean.pop()) if self.clean else self.create(database)
+
+    def give_back(self, url: str) -> None:
+        """
+        Empty a database for the next test, whoever is still connected to it, or drop it.
+
+        PostgreSQL writes a checkpoint for every database it drops: that is most
+        of the time of a short test.
+        """
+        database = str(sa.make_url(url).database)
+        if self.name == "postgresql":
+            with suppress(sa.exc.DBAPIError):
+                self._empty(database)
+                self.clean.append(database)
+                return
+        self.drop(database)
+
+    def _empty(self, database: str) -> None:
+        """Take a PostgreSQL database back to what template0 gives."""
+        self._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE datname = '{database}' AND pid <> pg_backend_pid()",
+            f"ALTER DATABASE {database} RESET ALL",
+        )
+        engine = sa.create_engine(self.url(database), poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            for schema in connection.scalars(
+                sa.text("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_)'")
+            ).all():
+                connection.exec_driver_sql(f'DROP SCHEMA "{schema}" CASCADE')
+            connection.exec_driver_sql("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+            connection.exec_driver_sql("GRANT USAGE ON SCHEMA public TO PUBLIC")
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database of the server."""
+        return self.admin.url.set(database=database).render_as_string(hide_password=False)
 
     def create(self, database: str) -> str:
         """Create an empty database and return its URL."""
         how = "TEMPLATE template0" if self.name == "postgresql" else "CHARACTER SET utf8mb4"
         self._execute(f"CREATE DATABASE {database} {how}")
-        return self.admin.url.set(database=database).render_as_string(hide_password=False)
+        return self.url(database)
 
     def drop(self, database: str) -> None:
         """Drop a database, whoever is still connected to it."""
