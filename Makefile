@@ -20,7 +20,7 @@ ifneq ($(shell $(BIN)/python -c pass 2>/dev/null && cat $(READY) 2>/dev/null),$(
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format build clean
+.PHONY: help demo test bench check format build clean
 
 help: ## show this text
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ demo: $(READY) ## make a package in a temporary directory, write a revision, upg
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(READY) ## what the start of a command costs, against the library it needs
+	@$(BIN)/python bench/cold_start.py
 
 check: $(READY_DEV) ## style, types, architecture
 	$(BIN)/python -m ruff check
