@@ -10,15 +10,17 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from ptah_migrate.errors import LockError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, TextClause
 
 logger = logging.getLogger("ptah_migrate.lock")
 
@@ -174,3 +176,17 @@ def _by(holder: str) -> str:
 def whoami() -> str:
     """Return how this process presents itself to others that wait for it."""
     return f"ptah-migrate {socket.gethostname()}:{os.getpid()}"
+
+
+def unlock(
+    connection: Connection, statement: TextClause, parameters: Callable[[], Mapping[str, object]]
+) -> None:
+    """Send what gives a lock back; nothing on a connection that is gone, the server did it."""
+    if connection.invalidated or connection.closed:
+        return
+    try:
+        connection.rollback()
+        connection.execute(statement, parameters())
+        connection.commit()
+    except DBAPIError:
+        connection.invalidate()

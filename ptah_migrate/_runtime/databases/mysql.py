@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._runtime.databases.base import Database, poll, verb
+from ptah_migrate._runtime.databases.base import Database, poll, unlock, verb
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -92,15 +91,8 @@ class MySQL(Database):
         poll(attempt, lambda: self._holder(connection), timeout)
 
     def release(self, connection: Connection) -> None:
-        """Release; nothing to do on a connection that is gone, the server did it."""
-        if connection.invalidated or connection.closed:
-            return
-        try:
-            connection.rollback()
-            connection.execute(_RELEASE, self._name(connection))
-            connection.commit()
-        except DBAPIError:
-            connection.invalidate()
+        """Release the named lock."""
+        unlock(connection, _RELEASE, lambda: self._name(connection))
 
     def holds(self, connection: Connection) -> bool:
         """Ask the server whether this very session has the lock."""

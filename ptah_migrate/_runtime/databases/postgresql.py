@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._runtime.databases.base import Database, poll, whoami
+from ptah_migrate._runtime.databases.base import Database, poll, unlock, whoami
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -79,25 +79,17 @@ class PostgreSQL(Database):
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
-        key = {"key": int.from_bytes(self._key[:8], "big", signed=True)}
 
         def attempt() -> bool:
-            taken = bool(connection.execute(_TRY, key).scalar())
+            taken = bool(connection.execute(_TRY, self._number).scalar())
             connection.commit()
             return taken
 
         poll(attempt, lambda: self._holder(connection), timeout)
 
     def release(self, connection: Connection) -> None:
-        """Unlock; nothing to do on a connection that is gone, the server did it."""
-        if connection.invalidated or connection.closed:
-            return
-        try:
-            connection.rollback()
-            connection.execute(_UNLOCK, {"key": int.from_bytes(self._key[:8], "big", signed=True)})
-            connection.commit()
-        except DBAPIError:
-            connection.invalidate()
+        """Unlock the advisory lock."""
+        unlock(connection, _UNLOCK, lambda: self._number)
 
     def holds(self, connection: Connection) -> bool:
         """Ask the server whether this very session has the lock."""
@@ -109,6 +101,10 @@ class PostgreSQL(Database):
     def _key(self) -> bytes:
         # PostgreSQL itself keeps the advisory locks of its databases apart.
         return self.digest("")
+
+    @property
+    def _number(self) -> dict[str, int]:
+        return {"key": int.from_bytes(self._key[:8], "big", signed=True)}
 
     @property
     def _halves(self) -> dict[str, int]:
