@@ -376,6 +376,40 @@ class PendingError(PtahMigrateError):
         super().__init__("migrations are pending: " + "; ".join(lines), hint=hint)
 
 
+# -- models --------------------------------------------------------------------------
+
+
+class ModelsError(PtahMigrateError):
+    """The models of a package cannot be compared with anything: there are none, or no tables."""
+
+    id = "models"
+
+
+class OwnershipError(ModelsError):
+    """A table of shared models has two owners, or none."""
+
+    id = "ownership"
+
+    def __init__(self, package: str, problems: Sequence[str]) -> None:
+        self.package = package
+        self.problems = tuple(problems)
+        super().__init__(
+            "; ".join(problems),
+            hint="say whose it is: info={'ptah_package': …} at the table, "
+            "or tables=[…] at the registration",
+        )
+
+
+class DatabaseBehindError(PendingError):
+    """The database is not at the head of a package whose models it is compared with."""
+
+    id = "behind"
+
+    def __init__(self, lines: Sequence[str], packages: Sequence[str]) -> None:
+        self.packages = tuple(packages)
+        super().__init__(lines, hint=f"run: ptah-migrate upgrade {' '.join(packages)}")
+
+
 # -- applying ---------------------------------------------------------------------
 
 

@@ -269,6 +269,21 @@ class PackageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """
+    One difference between a database and the models of a package, in words.
+
+    ``kind`` is Alembic's name of it (``add_column``); ``side`` says who has what
+    the other one lacks: ``models``, ``database``, or ``both``, which differ.
+    """
+
+    table: str
+    words: str
+    kind: str = ""
+    side: str = "both"
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Something wrong that must not stop the rest: a broken entry point, a conflict."""
 

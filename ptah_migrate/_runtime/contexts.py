@@ -94,7 +94,7 @@ class PackageContext:
     ) -> None:
         self.package = package
         self.history = history
-        self.options = _options(package)
+        self.options = options_of(package)
         self.transactional = bool(self.options.pop("transactional_ddl", transactional_ddl))
         self.env = EnvironmentContext(_config(package, surroundings), _script(history))
         if connection is not None:
@@ -146,7 +146,14 @@ class PackageContext:
         return module
 
 
-def _options(package: Package) -> dict[str, Any]:
+def options_of(package: Package) -> dict[str, Any]:
+    """
+    Return what a package registers as ``options``, without those that are ours to say.
+
+    Raises:
+        ConfigError: they, or a function they name, cannot be imported.
+
+    """
     options = dotted.resolve(package.options, f"the options of package '{package.name}'")
     if callable(options):
         options = options()

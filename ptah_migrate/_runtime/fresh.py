@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ptah_migrate.errors import PtahMigrateError, TargetError, UnrecordedTablesError
-from ptah_migrate.model import Package
+from ptah_migrate.model import Difference, Package
 
 
 class Action(str, Enum):
@@ -22,14 +22,6 @@ class Action(str, Enum):
     SEED = "seed"
     REFUSE = "refuse"
     NOTHING = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One difference between the database and the models, in words, and its table."""
-
-    table: str
-    words: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,20 +22,26 @@ from ptah_migrate._runtime.contexts import Surroundings
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
 from ptah_migrate._runtime.journal import FAILED, STARTED, Journal, LastWords
+from ptah_migrate._runtime.models import Models
+from ptah_migrate._runtime.ownership import Owners
 from ptah_migrate._runtime.runner import Progress, Runner
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import (
+    DatabaseBehindError,
+    ModelsError,
     PendingError,
     PtahMigrateError,
     TargetError,
     UnrecordedTablesError,
     UsageError,
 )
-from ptah_migrate.model import Package, PackageStatus, Plan, Report, Target
+from ptah_migrate.model import Difference, Package, PackageStatus, Plan, Report, Target
 from ptah_migrate.registry import Registry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
+
+    from ptah_migrate._runtime.comparison import Comparison
 
 UPGRADE = "upgrade"
 DOWNGRADE = "downgrade"
@@ -98,6 +104,7 @@ class Migrator:
         self.refuse_unwritten = refuse_unwritten
         self.progress = progress
         self.histories = _Histories(registry)
+        self.owners = Owners(self.registry, self.histories)
         self.surroundings = Surroundings(
             tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
         )
@@ -216,6 +223,88 @@ class Migrator:
             self.histories,
             self.surroundings,
         )
+
+    # -- models ------------------------------------------------------------------
+
+    @contextmanager
+    def comparing(
+        self, *packages: str, offline: bool = False, behind: bool = False
+    ) -> Iterator[tuple[Comparison, ...]]:
+        """
+        Yield what separates the database from the models of packages; nothing is written.
+
+        Args:
+            packages: the named ones, or every package that registers models.
+            offline: ask no database: replay the revisions, and what they
+                require, into a scratch database of the same kind.
+            behind: compare also where the database is not at a package's head.
+
+        Raises:
+            ModelsError: a named package registers no models, or they have no tables.
+            OwnershipError: a table has two owners, or none.
+            DatabaseBehindError: the database is not at the head of a package;
+                each is named.
+            ConfigError: models cannot be imported.
+            PtahMigrateError: the revisions cannot be replayed (``offline``).
+
+        """
+        models = Models(self.registry, self.histories, self.owners)
+        chosen = models.choose(packages)
+        if offline:
+            with (
+                self._replayed(chosen) as scratch,
+                scratch.comparing(*(package.name for package in chosen)) as found,
+            ):
+                yield found
+            return
+        with self._reading() as connection:
+            if not behind:
+                self._refuse_behind(connection, chosen)
+            found = tuple(models.compare(connection, package) for package in chosen)
+            connection.rollback()
+            yield found
+
+    def differences(
+        self, *packages: str, offline: bool = False, behind: bool = False
+    ) -> dict[str, tuple[Difference, ...]]:
+        """Return what ``comparing`` finds, in words, for each package; empty where they agree."""
+        with self.comparing(*packages, offline=offline, behind=behind) as found:
+            return {one.package.name: one.differences for one in found}
+
+    def _refuse_behind(self, connection: Connection, packages: Sequence[Package]) -> None:
+        rows = self.versions.read(connection)
+        statuses = [self._status(package, rows, None) for package in packages]
+        behind = [one for one in statuses if one.state not in ("current", "empty")]
+        if behind:
+            raise DatabaseBehindError(
+                [pending_line(one) for one in behind], [one.package for one in behind]
+            )
+
+    @contextmanager
+    def _replayed(self, packages: Sequence[Package]) -> Iterator[Migrator]:
+        """Yield a migrator of a scratch database in which these packages are at their heads."""
+        from ptah_migrate._runtime import scratch
+
+        with scratch.database(self._engine.url) as engine:
+            place = Migrator(
+                engine,
+                self.registry,
+                version_table_schema=self.surroundings.version_table_schema,
+                x_arguments=self.surroundings.x_arguments,
+                attributes=self.surroundings.attributes,
+            )
+            names = [package.name for package in packages if self.histories.get(package.name)]
+            targets = [f"{name}:heads" for name in names]
+            seeded = {seed.package for seed in place.plan(*targets).seeds} if targets else set()
+            if partial := sorted(seeded & set(names)):
+                raise ModelsError(
+                    f"the revisions of package '{partial[0]}' start from tables that existed "
+                    "before: they cannot be replayed",
+                    hint="compare with a database: leave --offline out",
+                )
+            if targets:
+                place.upgrade(*targets)
+            yield place
 
     # -- writing -----------------------------------------------------------------
 
@@ -456,7 +545,7 @@ class Migrator:
     ) -> fresh.TableState:
         if package.force or package.fresh == "steps":
             return fresh.TableState()
-        return schema.state(connection, package, history)
+        return schema.state(connection, package, history, self._creatable(package))
 
     def _refers(self, decisions: Mapping[str, fresh.Fresh]) -> dict[str, frozenset[str]]:
         """Return whose tables the tables to create refer to."""
@@ -464,7 +553,7 @@ class Migrator:
         if len(creating) < 1:
             return {}
         owners = {
-            table.key: package.name for package in creating for table in schema.own_tables(package)
+            table.key: package.name for package in creating for table in self._creatable(package)
         }
         made = {
             name: package for package in decisions for name in tables(self.histories[package]).ever
@@ -472,12 +561,15 @@ class Migrator:
         return {
             package.name: frozenset(
                 {**made, **owners}.get(key.target_fullname.rpartition(".")[0], "")
-                for table in schema.own_tables(package)
+                for table in self._creatable(package)
                 for key in table.foreign_keys
             )
             - {package.name, ""}
             for package in creating
         }
+
+    def _creatable(self, package: Package) -> tuple[Table, ...]:
+        return self.owners.of(package).creatable
 
     # -- status ------------------------------------------------------------------------
 

@@ -93,10 +93,8 @@ class _Script:
         context = self._context(item.package)
         self._comment(f"{item.package}: {item.reason or item.kind}")
         with proxies.transaction(context.migration):
-            wanted = set(item.create)
-            for table in schema.own_tables(self.packages[item.package]):
-                if table.key in wanted:
-                    context.migration.impl.create_table(table)
+            for table in schema.named(self.packages[item.package], item.create):
+                context.migration.impl.create_table(table)
             self._rows(context, item)
 
     def _rows(self, context: PackageContext, item: Item) -> None:

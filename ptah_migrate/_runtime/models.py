@@ -1,0 +1,97 @@
+"""The models of packages: which can be compared, and with what of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ptah_migrate._history import History, tables
+from ptah_migrate._runtime import schema
+from ptah_migrate._runtime.ownership import Owned, Owners
+from ptah_migrate.errors import ModelsError
+from ptah_migrate.model import Package
+from ptah_migrate.registry import Registry
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from ptah_migrate._runtime.comparison import Comparison
+
+
+class Models:
+    """Chooses packages and compares each with a database; the caller owns the connection."""
+
+    def __init__(
+        self, registry: Registry, histories: Mapping[str, History], owners: Owners
+    ) -> None:
+        self.registry = registry
+        self.histories = histories
+        self.owners = owners
+
+    def choose(self, names: Sequence[str]) -> tuple[Package, ...]:
+        """
+        Return the packages to compare, every one that has models where none is named.
+
+        Raises:
+            UnknownPackageError: a name is not registered.
+            ModelsError: there are no models, or they have no tables.
+            OwnershipError: a table has two owners, or none.
+            ConfigError: the models cannot be imported.
+
+        """
+        if names:
+            chosen = tuple(self.registry.get(name) for name in dict.fromkeys(names))
+        else:
+            chosen = tuple(package for package in self.registry if package.metadata is not None)
+        for package in chosen:
+            models = schema.metadata(package)
+            if models is None:
+                raise ModelsError(
+                    f"package '{package.name}' registers no models to compare with",
+                    hint=f"register metadata='{package.name}.models:Base.metadata'",
+                )
+            if not models.tables:
+                raise ModelsError(
+                    f"the models of package '{package.name}' define no table",
+                    hint=f"{package.metadata!r} must import the modules that define them"
+                    if isinstance(package.metadata, str)
+                    else "import the modules that define them first",
+                )
+        for package in chosen:
+            self.owners.of(package).settled(package.name)
+        return chosen
+
+    def compare(self, connection: Connection, package: Package) -> Comparison:
+        """
+        Return what separates the database from a package's models; reads only.
+
+        Raises:
+            ModelsError: the database cannot be described.
+
+        """
+        from ptah_migrate._runtime.comparison import compare
+
+        owned = self.owners.of(package)
+        models = {table.key for table in owned.tables}
+        made: frozenset[str] = frozenset()
+        if (history := self.histories.get(package.name)) is not None:
+            made = tables(history).ever - models - set(owned.others) - package.skip_tables
+        removed = made - set(self.owners.elsewhere(package, made))
+        owners = {**owned.others, **self._outside(owned)}
+        return compare(connection, package, owned.tables, removed=removed, owners=owners)
+
+    def _outside(self, owned: Owned) -> dict[str, str]:
+        """Return whose the referred-to tables are that the MetaData does not have."""
+        known = {table.key for table in owned.tables} | set(owned.others)
+        named = {
+            key.target_fullname.rpartition(".")[0]
+            for table in owned.tables
+            for key in table.foreign_keys
+        }
+        found: dict[str, str] = {}
+        for package in self.registry if named - known else ():
+            keys = {table.key for table in self.owners.of(package).tables}
+            if (history := self.histories.get(package.name)) is not None:
+                keys |= tables(history).final
+            found.update(dict.fromkeys(sorted((named - known) & keys), package.name))
+        return found
