@@ -7,6 +7,7 @@ import click
 from ptah_migrate import __version__
 from ptah_migrate._cli.authoring import merge, rebase, revision
 from ptah_migrate._cli.group import HELP, Group, common
+from ptah_migrate._cli.models import diff
 from ptah_migrate._cli.packages import branches, heads, history, list_, show
 from ptah_migrate._cli.scaffolding import init, update
 from ptah_migrate._cli.states import check, current, plan, status
@@ -41,7 +42,7 @@ def cli() -> None:
 
 cli.add_section("Write files", init, update, revision, merge, rebase)
 cli.add_section("Change a database", upgrade, downgrade, stamp, populate)
-cli.add_section("Look at a database", status, current, plan, check)
+cli.add_section("Look at a database", status, current, plan, check, diff)
 cli.add_section("Look at packages", list_, history, heads, branches, show)
 
 

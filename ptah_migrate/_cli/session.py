@@ -88,8 +88,8 @@ class Session:
             taken.append(
                 f"database {url}" if self.choice.config else f"database {url} ({self.choice.why})"
             )
-        if taken and not self.quiet:
-            output.tell(f"Using {', '.join(taken)}")
+        if taken:
+            self._tell(f"Using {', '.join(taken)}")
 
     def _database(self) -> str:
         """Return the database that the settings name, without its password, as far as they do."""
@@ -212,9 +212,14 @@ class Session:
 
     # -- the database ------------------------------------------------------------
 
-    def migrator(self, progress: Callable[[Done], None] | None = None) -> Migrator:
+    def migrator(
+        self, progress: Callable[[Done], None] | None = None, *, offline: bool = False
+    ) -> Migrator:
         """
         Return a Migrator for the database, and say which one it is.
+
+        ``offline``: that database is only a pattern for scratch ones, SQLite
+        where none is named.
 
         Raises:
             ConfigError: the settings name no database, or there are none.
@@ -223,11 +228,13 @@ class Session:
         from ptah_migrate._pyramid.startup import migrator_options
         from ptah_migrate._runtime import Migrator, masked
 
-        self._announce(database=True)
-        bind = self._bind()
+        self._announce(database=not offline)
+        bind = self._pattern() if offline else self._bind()
         place = masked(bind)
-        if not self.quiet and _without_driver(place) != _without_driver(self._announced or ""):
-            output.tell(f"Using database {place}")
+        if offline:
+            self._tell(f"Using a scratch database on {_server(place)}")
+        elif _without_driver(place) != _without_driver(self._announced or ""):
+            self._tell(f"Using database {place}")
             self._announced = place
         options = migrator_options(self.settings)
         if self.lock_timeout is not None:
@@ -242,6 +249,16 @@ class Session:
             from ptah_migrate._pyramid.startup import announce
 
             announce(self.application)
+
+    def _tell(self, text: str) -> None:
+        if not self.quiet:
+            output.tell(text)
+
+    def _pattern(self) -> Any:
+        from ptah_migrate._runtime import engine_for
+
+        named = self.choice.url or self.choice.config
+        return self._bind() if named else engine_for("sqlite://")
 
     def _bind(self) -> Any:
         from ptah_migrate._pyramid.engine import find
@@ -270,6 +287,12 @@ def known_names(incomplete: str) -> list[str]:
     with suppress(PtahMigrateError):
         found.extend(from_entry_points()[0])
     return sorted({package.name for package in found if package.name.startswith(incomplete)})
+
+
+def _server(url: str) -> str:
+    """Return a URL without the database it names; a SQLite file is on no server."""
+    scheme, _, rest = url.partition("://")
+    return "SQLite" if scheme.startswith("sqlite") else f"{scheme}://{rest.partition('/')[0]}"
 
 
 def _without_driver(url: str) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptah_migrate._cli import arguments, output
+from ptah_migrate._cli import arguments, models, output
 from ptah_migrate._cli.group import command
-from ptah_migrate.errors import PENDING
+from ptah_migrate.errors import PENDING, UsageError
 
 if TYPE_CHECKING:
     from ptah_migrate._cli.session import Session
@@ -100,24 +100,44 @@ def plan(session: Session, *, targets: tuple[str, ...]) -> None:
 
 @command(
     short="Exit 3 when something is pending.",
-    examples=("check", "production.ini check blog", "check --files --wheel dist/*.whl"),
+    examples=(
+        "check",
+        "production.ini check blog",
+        "check --files --wheel dist/*.whl",
+        "check --models --offline",
+    ),
 )
 @arguments.packages
 @click.option("--files", is_flag=True, help="Check the revision files; no database is asked.")
 @click.option(
     "--wheel", "wheels", multiple=True, metavar="FILE", help="Check that the wheel has the files."
 )
+@click.option("--models", "with_models", is_flag=True, help="Check that models and database agree.")
+@models.offline
 def check(
-    session: Session, *, packages: tuple[str, ...], files: bool, wheels: tuple[str, ...]
+    session: Session,
+    *,
+    packages: tuple[str, ...],
+    files: bool,
+    wheels: tuple[str, ...],
+    with_models: bool,
+    offline: bool,
 ) -> int:
     """
     Exit 3 when a PACKAGE, of all by default, is not at its head; 0 when all are.
 
     With --files, or --wheel, exit 1 when something is wrong with the revision files.
+    With --models, exit 3 when the models differ from the database.
     """
     from ptah_migrate._cli import words
     from ptah_migrate._runtime import pending_line
 
+    if with_models and (files or wheels):
+        raise UsageError("--models goes alone", hint="check the files by another call")
+    if offline and not with_models:
+        raise UsageError("--offline goes with --models", hint="check --models --offline")
+    if with_models:
+        return models.check(session, packages, offline=offline)
     if files or wheels:
         from ptah_migrate._cli import filechecks
 

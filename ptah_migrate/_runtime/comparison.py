@@ -305,9 +305,18 @@ def _drop_order(dropped: Mapping[str, ops.DropTableOp]) -> tuple[str, ...]:
 
 
 def words(diffs: Iterable[Any]) -> tuple[Difference, ...]:
-    """Return Alembic's differences in words, in a stable order."""
+    """
+    Return Alembic's differences in words, in a stable order.
+
+    Of a table that one side lacks, nothing more is said: not its indexes too.
+    """
     found = {one for diff in diffs for one in _differences(diff)}
-    return tuple(sorted(found, key=lambda one: (one.table, one.words)))
+    whole = {one.table for one in found if one.kind in _WHOLE}
+    kept = [one for one in found if one.table not in whole or one.kind in _WHOLE]
+    return tuple(sorted(kept, key=lambda one: (one.table, one.words)))
+
+
+_WHOLE = ("add_table", "remove_table")
 
 
 def _differences(diff: Any) -> Iterator[Difference]:
@@ -320,7 +329,7 @@ def _differences(diff: Any) -> Iterator[Difference]:
     side = "models" if verb.startswith("add") else "database"
     plain = Difference("", "", verb, side)
     known = "missing" if side == "models" else "unexpected"
-    if verb in ("add_table", "remove_table"):
+    if verb in _WHOLE:
         yield replace(plain, table=rest[0].key, words=f"{known} table {rest[0].key}")
     elif verb in ("add_column", "remove_column"):
         table = f"{rest[0]}.{rest[1]}" if rest[0] else rest[1]

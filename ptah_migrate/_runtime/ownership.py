@@ -117,7 +117,7 @@ class Owners:
         homeless: list[Table] = []
         others: dict[str, str] = {}
         problems: list[str] = []
-        for table in metadata.sorted_tables:
+        for table in schema.in_order(metadata):
             if table.name in (versions.TABLE, journal.TABLE) or table.key in package.skip_tables:
                 continue
             owners = claims.of(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from sqlalchemy import Connection, MetaData, Table, inspect
 
@@ -87,11 +88,33 @@ def _existing(connection: Connection, names: Iterable[str]) -> set[str]:
     return found
 
 
+def in_order(found: MetaData) -> list[Table]:
+    """
+    Return the tables, referred-to ones first, otherwise by name.
+
+    Unlike ``MetaData.sorted_tables`` it takes foreign keys to tables that are
+    not in the MetaData, and says nothing about circles.
+    """
+    graph: dict[str, set[str]] = {key: set() for key in sorted(found.tables)}
+    for key, table in sorted(found.tables.items()):
+        for one in table.foreign_keys:
+            target = one.target_fullname.rpartition(".")[0]
+            if target not in graph and found.schema:
+                target = f"{found.schema}.{target}"
+            if target in graph and target != key:
+                graph[key].add(target)
+    try:
+        order = tuple(TopologicalSorter(graph).static_order())
+    except CycleError:
+        order = tuple(graph)
+    return [found.tables[key] for key in order]
+
+
 def named(package: Package, names: Collection[str]) -> list[Table]:
     """Return these tables of a package's models, referred-to ones first."""
     found = metadata(package) if names else None
     wanted = set(names)
-    return [] if found is None else [t for t in found.sorted_tables if t.key in wanted]
+    return [] if found is None else [t for t in in_order(found) if t.key in wanted]
 
 
 def create(connection: Connection, package: Package, names: Sequence[str]) -> None:

@@ -41,6 +41,7 @@ Look at a database:
   current    Show the recorded revision of each package.
   plan       Show what an upgrade would do, in order.
   check      Exit 3 when something is pending.
+  diff       Show what models and database do not share.
 
 Look at packages:
   list       List the packages, where they are, who registered them.

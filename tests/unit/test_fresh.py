@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptah_migrate._runtime.fresh import Action, Difference, Fresh, TableState, created, decide
+from ptah_migrate._runtime.fresh import Action, Fresh, TableState, created, decide
 from ptah_migrate.errors import TargetError, UnrecordedTablesError
+from ptah_migrate.model import Difference
 from ptah_migrate.registry import make_package
 
 MODELS = ("author", "post")
