@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ptah_migrate._history import History, tables
 from ptah_migrate._runtime import schema
 from ptah_migrate._runtime.ownership import Owned, Owners
+from ptah_migrate._runtime.plan import reach
 from ptah_migrate.errors import ModelsError
 from ptah_migrate.model import Package
 from ptah_migrate.registry import Registry
@@ -73,25 +74,39 @@ class Models:
 
         owned = self.owners.of(package)
         models = {table.key for table in owned.tables}
-        made: frozenset[str] = frozenset()
+        left: frozenset[str] = frozenset()
         if (history := self.histories.get(package.name)) is not None:
-            made = tables(history).ever - models - set(owned.others) - package.skip_tables
-        removed = made - set(self.owners.elsewhere(package, made))
-        owners = {**owned.others, **self._outside(owned)}
+            left = tables(history).final - models - set(owned.others) - package.skip_tables
+        removed = left - set(self.owners.elsewhere(package, left))
+        owners = {**owned.others, **self._outside(package, owned)}
         return compare(connection, package, owned.tables, removed=removed, owners=owners)
 
-    def _outside(self, owned: Owned) -> dict[str, str]:
-        """Return whose the referred-to tables are that the MetaData does not have."""
+    def _outside(self, package: Package, owned: Owned) -> dict[str, str]:
+        """
+        Return whose the referred-to tables are that the MetaData does not have.
+
+        Looks first at what the package's revisions require, and no further
+        than needed: models are imported, and histories read.
+        """
         known = {table.key for table in owned.tables} | set(owned.others)
-        named = {
+        wanted = {
             key.target_fullname.rpartition(".")[0]
             for table in owned.tables
             for key in table.foreign_keys
-        }
+        } - known
         found: dict[str, str] = {}
-        for package in self.registry if named - known else ():
-            keys = {table.key for table in self.owners.of(package).tables}
-            if (history := self.histories.get(package.name)) is not None:
-                keys |= tables(history).final
-            found.update(dict.fromkeys(sorted((named - known) & keys), package.name))
+        near = [name for name in reach([package.name], self.histories) if name != package.name]
+        for name in dict.fromkeys((*near, *self.registry.packages)) if wanted else ():
+            other = self.registry.packages.get(name)
+            if other is not None and name != package.name:
+                found.update(dict.fromkeys(sorted(wanted & self._tables(other)), name))
+            wanted -= set(found)
+            if not wanted:
+                break
         return found
+
+    def _tables(self, package: Package) -> set[str]:
+        """Return the tables of a package's models, and those that its revisions leave."""
+        keys = {table.key for table in self.owners.of(package).tables}
+        history = self.histories.get(package.name)
+        return keys if history is None else keys | tables(history).final
