@@ -9,7 +9,7 @@ from ptah_migrate._authoring.files import FileChange
 from ptah_migrate._authoring.package import plan_init
 from ptah_migrate._authoring.rebase import Move, Rebase, plan_rebase, rebase
 from ptah_migrate._authoring.retract import retract
-from ptah_migrate._authoring.revision import NewRevision, merge, revision
+from ptah_migrate._authoring.revision import NewRevision, Wanted, merge, revision, revisions
 from ptah_migrate._authoring.undo import plan_undo
 from ptah_migrate._authoring.update import plan_update
 from ptah_migrate._authoring.wheel import check_wheel, check_wheels
@@ -24,6 +24,7 @@ __all__ = [
     "Move",
     "NewRevision",
     "Rebase",
+    "Wanted",
     "apply",
     "check_files",
     "check_wheel",
@@ -38,4 +39,5 @@ __all__ = [
     "rebase",
     "retract",
     "revision",
+    "revisions",
 ]
