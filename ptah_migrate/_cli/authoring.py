@@ -90,6 +90,7 @@ def revision(
     from pathlib import Path
 
     from ptah_migrate import _authoring
+    from ptah_migrate._cli import autogenerating
     from ptah_migrate._history import read
 
     file = Path(template) if template else None

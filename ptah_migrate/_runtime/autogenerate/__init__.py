@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alembic.operations import ops
 
@@ -101,11 +101,11 @@ def _directed(
         one(comparison.context.migration_context, heads, scripts)
     if not scripts:
         return [], []
-    return _operations(scripts[0].upgrade_ops), _operations(scripts[0].downgrade_ops)
-
-
-def _operations(container: Any) -> Operations:
-    return [] if container is None else tidy(container.ops)
+    up, down = scripts[0].upgrade_ops, scripts[0].downgrade_ops
+    return (
+        tidy(up.ops if up is not None else (), comparison.metadata),
+        tidy(down.ops if down is not None else (), comparison.metadata),
+    )
 
 
 def _of_named(comparison: Comparison) -> str:

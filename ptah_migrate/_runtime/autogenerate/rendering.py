@@ -6,6 +6,7 @@ import ast
 import builtins
 import keyword
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -157,8 +158,9 @@ class Renderer:
             one.constraint_name = _unique_name(one.table_name, list(map(str, one.columns)))
         elif isinstance(one, ops.DropConstraintOp):
             self._unnamed = True
-            if name := _dropped_name(one):
-                one.constraint_name = name
+            found = _dropped_name(one)
+            if found is not None:
+                one.constraint_name = found
 
     def _completed(self, op: ops.ModifyTableOps, found: list[ast.stmt]) -> list[ast.stmt]:
         """Add to changes of types how PostgreSQL gets from the old to the new values."""
@@ -169,9 +171,9 @@ class Renderer:
             if not isinstance(call, ast.Call) or getattr(call.func, "attr", "") != "alter_column":
                 continue
             name = call.args[0 if self.batch else 1]
-            cast = casts.get(str(name.value)) if isinstance(name, ast.Constant) else None
-            if cast and any(one.arg == "type_" for one in call.keywords):
-                call.keywords.append(ast.keyword("postgresql_using", ast.Constant(cast)))
+            using = casts.get(str(name.value)) if isinstance(name, ast.Constant) else None
+            if using and any(one.arg == "type_" for one in call.keywords):
+                call.keywords.append(ast.keyword("postgresql_using", ast.Constant(using)))
         return found
 
     # -- rows --------------------------------------------------------------------
@@ -221,9 +223,9 @@ class Renderer:
             rendered = hook(kind, thing, context)
             if rendered is not False:
                 return rendered
-        if kind != "type" or not isinstance(thing, Enum):
-            return False
-        found = named.kind_of(thing)
+        if kind == "type":
+            self._import(type(thing).__module__)
+        found = named.kind_of(thing) if kind == "type" and isinstance(thing, Enum) else None
         if found is None:
             return False
         # What was reflected is PostgreSQL's own class, which other databases do not know.
@@ -234,6 +236,15 @@ class Renderer:
             plain = _enum(found, "sa.Enum", _options(thing))
             return f"{plain}.with_variant({words}, 'postgresql')"
         return _enum(found, "sa.Enum", "") if reflected else False
+
+    def _import(self, module: str) -> None:
+        """Import the module of a type of somebody's own, as its name will be written."""
+        if module.partition(".")[0] in ("sqlalchemy", "builtins", "__main__"):
+            return
+        prefix = str(self.context.opts.get("user_module_prefix") or "").rstrip(".")
+        wanted = prefix if self.context.opts.get("user_module_prefix") is not None else module
+        if wanted in sys.modules:
+            self.imports.add(f"import {wanted}")
 
 
 def _runs(found: Sequence[ops.MigrateOperation]) -> Iterator[list[ops.MigrateOperation]]:
