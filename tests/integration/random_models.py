@@ -69,7 +69,7 @@ def columns(draw: st.DrawFn, name: str) -> dict[str, Any]:
         "default": default,
         "unique": kind in INDEXABLE and draw(st.integers(0, 5)) == 0,
         "index": kind in INDEXABLE and draw(st.integers(0, 3)) == 0,
-        "comment": draw(st.sampled_from([None, None, None, "It's a \"comment\": 5 %"])),
+        "comment": draw(st.sampled_from([None, None, None, 'It\'s a "comment": 5 %'])),
     }
 
 
