@@ -1,4 +1,4 @@
-"""Names for constraints that nobody named: to be added to a table that exists, or dropped from it."""
+"""Names for constraints that nobody named, on tables that exist."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class DropUnnamed(ops.DropConstraintOp):
 
     def __init__(self, op: ops.DropConstraintOp, name: str) -> None:
         super().__init__(name, op.table_name, type_=op.constraint_type, schema=op.schema)
-        self._made: Any = op.reverse()
-        self._made.constraint_name = name
+        made: Any = op.reverse()
+        made.constraint_name = name
+        self._made = made
 
     def reverse(self) -> Any:
         """Return the operation that makes it again, with that name."""
