@@ -53,7 +53,7 @@ class Round:
         """Bring a database to one model after the other and back to nothing."""
         folder = self.package()
         before = set(sa.inspect(engine).get_table_names())
-        for metadata in versions:
+        for place, metadata in enumerate(versions):
             package = make_package("blog", str(folder), metadata=metadata, fresh="steps")
             registry = Registry([package])
             written = self.write(engine, registry)
@@ -61,7 +61,7 @@ class Round:
 
             assert Migrator(engine, registry).differences() == {"blog": ()}
             assert not self.write(engine, registry), "the second run wrote something"
-            if written:
+            if written and place:
                 Migrator(engine, registry).downgrade("blog:-1")
                 Migrator(engine, registry).upgrade()
                 assert Migrator(engine, registry).differences() == {"blog": ()}
@@ -94,7 +94,7 @@ class Round:
 
 @pytest.mark.slow
 def test_random_models(tmp_path: Path, sqlite_database: Database) -> None:
-    """A hundred models, changed once: no difference is left, files are formatted, a second run rests."""
+    """A hundred models, changed once, leave no difference; files are formatted, a second run rests."""
     rounds = Round(tmp_path)
 
     @quick(100)
@@ -116,7 +116,7 @@ def test_random_models_on_servers(server: str, make_database: Any, tmp_path: Pat
     rounds = Round(tmp_path)
     engine = make_database(server).engine
 
-    @quick(8)
+    @quick(4)
     @given(first=models(), second=models(), named=st.booleans())
     def trip(first: list[dict[str, Any]], second: list[dict[str, Any]], named: bool) -> None:
         rounds.trip(engine, [build(first, named=named), build(second, named=named)])
