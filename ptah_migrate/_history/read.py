@@ -17,14 +17,22 @@ import stat
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ptah_migrate._history import modules
+from ptah_migrate import cache
+from ptah_migrate._history import index, modules
 from ptah_migrate._history.graph import History
+from ptah_migrate._history.index import Heads
 from ptah_migrate._history.marker import unwritten
 from ptah_migrate._history.scan import NAMES, scan
-from ptah_migrate.errors import DuplicateRevisionError, PackagePathError, RevisionFileError
+from ptah_migrate.errors import (
+    DuplicateRevisionError,
+    PackagePathError,
+    PtahMigrateError,
+    RevisionFileError,
+)
 from ptah_migrate.model import Package, Requirement, Revision
 from ptah_migrate.registry import directories
 
@@ -49,12 +57,15 @@ _NO_PLACE = re.compile(r"base|[+-]\d+")
 LONGEST = 128  # what the version table holds
 
 
-def read(package: Package) -> History:
+def read(package: Package, *, exact: bool = False) -> History:
     """
     Return the history of a package; no revision file is run if its text tells enough.
 
     ``__init__.py``, templates and helper modules in the directories are left
-    alone: a file without a ``revision`` is not a revision file.
+    alone: a file without a ``revision`` is not a revision file. What was read
+    before is not read again while the stamps of the files say that nothing
+    changed, of installed files the stamps of their folders; ``exact`` looks at
+    every file in any case.
 
     Raises:
         PackagePathError: a directory is missing, or may not be read.
@@ -64,15 +75,43 @@ def read(package: Package) -> History:
 
     """
     folders = directories(package)
+    return index.load(package, folders, exact=exact) or _read(package, folders)
+
+
+def _read(package: Package, folders: tuple[Path, ...]) -> History:
+    """Read every file, and keep what they say; what only running one tells is not kept."""
+    now = cache.clock()
+    roots: list[str] = []
+    files: list[str] = []
+    ran: list[Path] = []
     revisions: dict[str, Revision] = {}
-    for path in _files(package, folders):
-        found = parse(path, package.name)
+    for path in _files(package, folders, roots):
+        files.append(str(path))
+        found = parse(path, package.name, ran)
         if found is None:
             continue
         other = revisions.setdefault(found.id, found)
         if other is not found:
             raise DuplicateRevisionError(package.name, found.id, (str(other.path), str(path)))
-    return History(package.name, revisions, folders, branches=package.branches)
+    history = History(package.name, revisions, folders, branches=package.branches)
+    if not ran:
+        index.store(package, history, roots, files, now)
+    return history
+
+
+def heads(packages: Iterable[Package]) -> dict[str, Heads]:
+    """Return the heads of every package that can be read."""
+    known = index.AllHeads(packages)
+    found = known.load()
+    read_now: list[History] = []
+    for package in known.packages:
+        if package.name not in found:
+            with suppress(PtahMigrateError):
+                history = read(package)
+                found[package.name] = Heads(history.heads, history.tops)
+                read_now.append(history)
+    known.store(read_now)
+    return found
 
 
 def candidates(package: Package) -> tuple[Path, ...]:
@@ -83,11 +122,11 @@ def candidates(package: Package) -> tuple[Path, ...]:
         PackagePathError: a directory is missing, or may not be read.
 
     """
-    return tuple(_files(package, directories(package)))
+    return tuple(_files(package, directories(package), []))
 
 
-def _files(package: Package, folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield candidate files in Alembic's order, each once."""
+def _files(package: Package, folders: Iterable[Path], roots: list[str]) -> Iterator[Path]:
+    """Yield candidate files in Alembic's order, each once; add the folders to ``roots``."""
 
     def fail(error: OSError) -> None:
         where = str(error.filename or package.path)
@@ -100,6 +139,7 @@ def _files(package: Package, folders: Iterable[Path]) -> Iterator[Path]:
             if not package.recursive:
                 below.clear()
             real = os.path.realpath(root)
+            roots.append(root)
             if real in seen:
                 continue
             seen.add(real)
@@ -116,9 +156,11 @@ def _is_candidate(root: str, name: str) -> bool:
         return True
 
 
-def parse(path: Path, package: str) -> Revision | None:
+def parse(path: Path, package: str, ran: list[Path] | None = None) -> Revision | None:
     """
     Return what one file says of itself, or None when it is not a revision file.
+
+    A file that had to be run for it is added to ``ran``.
 
     Raises:
         RevisionFileError: the file cannot be read or parsed, or its constants
@@ -126,7 +168,7 @@ def parse(path: Path, package: str) -> Revision | None:
 
     """
     text = _text(path, package)
-    values, doc = _constants(text, path, package)
+    values, doc = _constants(text, path, package, ran if ran is not None else [])
     if values is None:
         return None
     return _revision(values, doc, text, path, package)
@@ -157,7 +199,9 @@ def _decoded(data: bytes) -> str:
     return data.decode(encoding)
 
 
-def _constants(text: str, path: Path, package: str) -> tuple[Mapping[str, Any] | None, str]:
+def _constants(
+    text: str, path: Path, package: str, ran: list[Path]
+) -> tuple[Mapping[str, Any] | None, str]:
     """Return the constants and the docstring; None for a file that defines no revision."""
     body = _BODY.search(text)
     if body is not None:
@@ -172,6 +216,7 @@ def _constants(text: str, path: Path, package: str) -> tuple[Mapping[str, Any] |
     tree = _parsed_or_fail(text, path, package)
     values = _literals(tree)
     if not _settled(values) and _UNKNOWN in values.values() and _claims(values):
+        ran.append(path)
         values = _executed(path, package)
     if not _claims(values):
         return None, ""

@@ -8,7 +8,7 @@ others take the lock first, and read the state of the database under it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._history import History, read, tables
-from ptah_migrate._runtime import fresh, offline, plan, schema, unwritten
-from ptah_migrate._runtime.contexts import Surroundings
+from ptah_migrate._history import Heads, History, confirm, heads, read, tables
+from ptah_migrate._runtime import fresh, plan, schema, unwritten
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
 from ptah_migrate._runtime.journal import FAILED, STARTED, Journal, LastWords
-from ptah_migrate._runtime.runner import Progress, Runner
+from ptah_migrate._runtime.surroundings import Surroundings
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import (
+    DatabaseError,
     PendingError,
     PtahMigrateError,
     TargetError,
     UnrecordedTablesError,
     UsageError,
 )
-from ptah_migrate.model import Package, PackageStatus, Plan, Report, Target
+from ptah_migrate.model import Done, Package, PackageStatus, Plan, Report, Target
 from ptah_migrate.registry import Registry
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ DOWNGRADE = "downgrade"
 POPULATE = "populate"
 
 SEED_POLICIES = ("verify", "trust")
+
+Progress = Callable[[Done], None]
 
 
 class Migrator:
@@ -146,8 +148,10 @@ class Migrator:
         with self._reading() as connection:
             rows = self.versions.read(connection)
             entries = self.journal.last(connection) if rows or self.registry.packages else {}
+        known = self.histories.heads
         found = [
-            self._status(package, rows, entries.get(package.name)) for package in self.registry
+            self._status(package, rows, entries.get(package.name), known.get(package.name))
+            for package in self.registry
         ]
         found.extend(
             PackageStatus(name, "", "orphan", rows=ids, how=_how(entries.get(name)))
@@ -170,7 +174,11 @@ class Migrator:
                 revision, and the command to run.
 
         """
-        wanted = {target.package for target in self._targets(packages)}
+        targets = self._targets(packages)
+        with self._reading() as connection:
+            if self._at_heads(targets, self.versions.read(connection)):
+                return
+        wanted = {target.package for target in targets}
         lines = [
             pending_line(status)
             for status in self.status()
@@ -209,6 +217,8 @@ class Migrator:
         else:
             with self._reading() as connection:
                 todo = self._plan(connection, operation, wanted, cascade=cascade)
+        from ptah_migrate._runtime import offline
+
         return offline.script(
             todo,
             self._engine.dialect,
@@ -283,14 +293,65 @@ class Migrator:
                 f"a place to start from is for scripts: {', '.join(stated)}",
                 hint="the database says where it stands; for a script: --sql",
             )
+        with self._connected() as connection:
+            if operation == UPGRADE and self._nothing_to_do(connection, wanted):
+                return Report(Plan((), tuple(dict.fromkeys(one.package for one in wanted))))
+            return self._locked(connection, operation, wanted, cascade=cascade, purge=purge)
+
+    def _nothing_to_do(self, connection: Connection, targets: Sequence[Target]) -> bool:
+        """
+        Return whether every package is recorded at its heads; asked before the lock is taken.
+
+        A row is written at the end of its step, so what is recorded is done,
+        also where DDL commits by itself. Anything else than "all is done" is
+        found out again under the lock, and so is what went wrong here.
+        """
+        try:
+            return self._at_heads(targets, self.versions.read(connection))
+        except (DBAPIError, DatabaseError):
+            if connection.invalidated:
+                raise
+            connection.rollback()
+            return False
+
+    def _at_heads(self, targets: Sequence[Target], rows: Rows) -> bool:
+        """Return whether these rows leave nothing to do; a package without a row has to."""
+        if any(target.start is not None or target.spec not in plan.HEADS for target in targets):
+            return False
+        known = self.histories.heads_of({target.package for target in targets})
+        return all(
+            (at := known.get(target.package)) is not None
+            and rows.get(target.package, ()) == tuple(sorted(at.tops)) != ()
+            and (
+                len(at.heads) == 1
+                or target.spec == "heads"
+                or self.registry.packages[target.package].branches
+            )
+            for target in targets
+        )
+
+    def _locked(
+        self,
+        connection: Connection,
+        operation: str,
+        wanted: Sequence[Target],
+        *,
+        cascade: bool,
+        purge: bool,
+    ) -> Report:
+        """Take the lock, look at the database again, decide, act."""
+        from ptah_migrate._runtime.runner import Runner
+
         database = for_dialect(
             self._engine.dialect.name, schema=self.surroundings.version_table_schema
         )
-        with self._connected() as connection, database.session(connection):
+        with database.session(connection):
             started = time.monotonic()
             with database.locked(connection, self.lock_timeout):
                 waited = time.monotonic() - started
                 todo = self._plan(connection, operation, wanted, cascade=cascade, purge=purge)
+                if self.histories.forget_changed(item.package for item in todo.items):
+                    todo = self._plan(connection, operation, wanted, cascade=cascade, purge=purge)
                 runner = Runner(
                     connection,
                     database,
@@ -481,7 +542,9 @@ class Migrator:
 
     # -- status ------------------------------------------------------------------------
 
-    def _status(self, package: Package, rows: Rows, words: LastWords | None) -> PackageStatus:
+    def _status(
+        self, package: Package, rows: Rows, words: LastWords | None, at: Heads | None
+    ) -> PackageStatus:
         recorded = rows.get(package.name, ())
         status = PackageStatus(
             package.name,
@@ -491,6 +554,8 @@ class Migrator:
             how=_how(words) if recorded else "",
             origin=str(package.origin),
         )
+        if at is not None and recorded == tuple(sorted(at.tops)) != ():
+            return replace(status, state="current", heads=at.heads, problem=_half_done(words))
         history = self.histories.get(package.name)
         if history is None:
             return replace(status, problem=str(self.histories.broken[package.name]))
@@ -511,14 +576,39 @@ class _Histories(Mapping[str, History]):
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._read: dict[str, History] = {}
+        self._heads: dict[str, Heads] | None = None
+        self._exactly: set[str] = set()
         self.broken: dict[str, PtahMigrateError] = {}
+
+    @property
+    def heads(self) -> Mapping[str, Heads]:
+        """The heads of every package that can be read; no history is read for them if need be."""
+        if self._heads is None:
+            self._heads = heads(self._registry)
+        return self._heads
+
+    def heads_of(self, names: Collection[str]) -> Mapping[str, Heads]:
+        """Return the heads of these packages; of a few of many nothing else is looked at."""
+        if self._heads is not None or len(names) == len(self._registry):
+            return self.heads
+        return heads(self._registry.packages[name] for name in sorted(names))
+
+    def forget_changed(self, names: Iterable[str]) -> bool:
+        """Forget those of these packages whose files are not what was read before."""
+        changed = [name for name in set(names) if name in self and not confirm(self[name])]
+        for name in changed:
+            del self._read[name]
+        if changed:
+            self._heads = None
+            self._exactly.update(changed)
+        return bool(changed)
 
     def __getitem__(self, name: str) -> History:
         if name in self.broken or name not in self._registry.packages:
             raise KeyError(name)
         if name not in self._read:
             try:
-                self._read[name] = read(self._registry.packages[name])
+                self._read[name] = read(self._registry.packages[name], exact=name in self._exactly)
             except PtahMigrateError as error:
                 self.broken[name] = error
                 raise KeyError(name) from error
