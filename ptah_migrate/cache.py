@@ -157,6 +157,19 @@ def search_path() -> list[list[Any]]:
     return [["", finders], *([path, _names(path or os.getcwd())] for path in sys.path)]  # noqa: PTH109
 
 
+def distributions() -> list[str]:
+    """Return the metadata of every distribution on Python's search path, and its entry points."""
+    found: list[str] = []
+    for path in sys.path:
+        folder = path or os.getcwd()  # noqa: PTH109 - hot
+        with suppress(OSError):
+            for name in os.listdir(folder):  # noqa: PTH208 - hot
+                if name.endswith("-info"):
+                    place = f"{folder}{os.sep}{name}"
+                    found += (place, f"{place}{os.sep}entry_points.txt")
+    return found
+
+
 def _names(path: str) -> str:
     """Return a digest of the names in a folder that can be modules or distributions."""
     try:

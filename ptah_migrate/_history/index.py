@@ -10,7 +10,6 @@ runner asks it before it runs something, and compares what it runs besides.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 from ptah_migrate import cache
 from ptah_migrate._history.graph import History, Shape
 from ptah_migrate.model import Package, Requirement, Revision
+from ptah_migrate.registry import is_moved
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -254,13 +254,10 @@ class AllHeads:
     def _still_found(self, package: Package, folders: list[str]) -> bool:
         """Return whether the registered paths still mean these folders."""
         for path, folder in zip(package.paths, folders, strict=True):
-            module, colon, rest = path.partition(":")
-            loaded = sys.modules.get(module) if colon else None
-            if loaded is not None and getattr(loaded, "__file__", None):
-                parent = os.path.dirname(str(loaded.__file__))  # noqa: PTH120 - hot
-                if os.path.join(parent, *rest.split("/")) != folder:  # noqa: PTH118 - hot
-                    return False
-            elif path != folder and not self._same_search_path():
+            if is_moved(path, folder):
+                return False
+            module = path.partition(":")[0]
+            if path != folder and module not in sys.modules and not self._same_search_path():
                 return False
         return True
 
@@ -280,9 +277,10 @@ class AllHeads:
             for history in histories
             if history.kept is not None and history.kept.installed
         }
-        known = self._found or {}
-        old = known.get("packages", {}) if isinstance(known, dict) else {}
-        if rows and any(old.get(name) != row for name, row in rows.items()):
-            path = cache.search_path()
-            kept = old if known.get("path") == path else {}
-            cache.store("heads", self.key, {"path": path, "packages": {**kept, **rows}})
+        if not rows:
+            return
+        path = cache.search_path()
+        known = self._found if isinstance(self._found, dict) else {}
+        old = known.get("packages", {}) if known.get("path") == path else {}
+        if any(old.get(name) != row for name, row in rows.items()):
+            cache.store("heads", self.key, {"path": path, "packages": {**old, **rows}})

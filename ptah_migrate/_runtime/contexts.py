@@ -129,11 +129,22 @@ class PackageContext:
             raise RevisionFileError(
                 revision.package, str(revision.path), f"is not revision '{revision.id}' when run"
             )
+        if set(_words(getattr(module, "down_revision", None))) != set(revision.down):
+            raise RevisionFileError(
+                revision.package,
+                str(revision.path),
+                f"follows {getattr(module, 'down_revision', None)!r} when run, "
+                f"not {', '.join(revision.down) or None!r}",
+            )
         if not callable(getattr(module, direction.value, None)):
             raise RevisionFileError(
                 revision.package, str(revision.path), f"has no {direction.value}()"
             )
         return module
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return () if not value else (value,) if isinstance(value, str) else tuple(value)
 
 
 def _options(package: Package) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     BigInteger,
@@ -23,9 +23,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    func,
-    or_,
-    select,
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
@@ -33,7 +30,8 @@ from sqlalchemy.schema import CreateTable
 from ptah_migrate.model import Item, Step
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import Dialect
 
 TABLE = "ptah_db_journal"
 
@@ -90,52 +88,45 @@ def table(schema: str | None = None) -> Table:
     )
 
 
+_ENTRY = "j.package, j.revision, j.operation, j.state, j.statements, j.detail"
+_BY_GROUP = f"""
+SELECT {_ENTRY} FROM {{journal}} AS j
+WHERE j.id IN (SELECT max(id) FROM {{journal}} GROUP BY package, state) ORDER BY j.id
+"""  # noqa: S608 - the name is quoted
+# From package to package by the index: its time does not grow with the number of
+# entries. As text, because to compile it takes longer than to run it.
+_BY_INDEX = f"""
+WITH RECURSIVE packages(package) AS (
+  SELECT min(package) FROM {{journal}}
+  UNION ALL
+  SELECT (SELECT min(k.package) FROM {{journal}} AS k WHERE k.package > packages.package)
+  FROM packages WHERE packages.package IS NOT NULL
+)
+SELECT {_ENTRY} FROM packages JOIN {{journal}} AS j ON
+  j.id = (
+    SELECT k.id FROM {{journal}} AS k
+    WHERE k.package = packages.package ORDER BY k.id DESC LIMIT 1
+  )
+  OR j.id = (
+    SELECT k.id FROM {{journal}} AS k
+    WHERE k.package = packages.package AND k.state = '{{done}}' ORDER BY k.id DESC LIMIT 1
+  )
+ORDER BY j.id
+"""  # noqa: S608 - the same
+
+
 class Journal:
     """Writes and reads entries; the caller owns every transaction."""
 
     def __init__(self, schema: str | None = None) -> None:
         self.table = table(schema)
 
-    def _last(self, dialect: str) -> Select[Any]:
+    def _last(self, dialect: Dialect) -> str:
         """Return the query of the newest entry of each package, and of its newest one done."""
-        columns = self.table.c
-        entry = select(
-            columns.package,
-            columns.revision,
-            columns.operation,
-            columns.state,
-            columns.statements,
-            columns.detail,
-        ).order_by(columns.id)
-        if dialect in ("mysql", "mariadb"):  # these take seconds for the other one
-            newest = select(func.max(columns.id)).group_by(columns.package, columns.state)
-            return entry.where(columns.id.in_(newest))
-        return self._by_index(entry)
-
-    def _by_index(self, entry: Select[Any]) -> Select[Any]:
-        """
-        Return the query that goes from package to package by the index.
-
-        Its time does not grow with the number of entries, as that of a GROUP BY does.
-        """
-        columns = self.table.c
-        first = select(func.min(columns.package).label("package")).cte("packages", recursive=True)
-        following = (
-            select(func.min(columns.package))
-            .where(columns.package > first.c.package)
-            .correlate(first)
-            .scalar_subquery()
-        )
-        names = first.union_all(select(following).where(first.c.package.is_not(None)))
-        inner = self.table.alias().c
-
-        def newest(*conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
-            found = select(inner.id).where(inner.package == names.c.package, *conditions)
-            return found.order_by(inner.id.desc()).limit(1).correlate(names).scalar_subquery()
-
-        return entry.select_from(names).join(
-            self.table, or_(columns.id == newest(), columns.id == newest(inner.state == DONE))
-        )
+        name = dialect.identifier_preparer.format_table(self.table)
+        # MariaDB takes seconds for the better query.
+        query = _BY_INDEX if dialect.name in ("sqlite", "postgresql") else _BY_GROUP
+        return query.format(journal=name, done=DONE)
 
     def ensure(self, connection: Connection) -> None:
         """Create the table where it is missing."""
@@ -180,7 +171,7 @@ class Journal:
     def last(self, connection: Connection) -> Mapping[str, LastWords]:
         """Return the last words on every package; empty without the table; ends the transaction."""
         try:
-            rows = connection.execute(self._last(connection.dialect.name)).all()
+            rows = connection.exec_driver_sql(self._last(connection.dialect)).all()
         except DBAPIError:
             rows = []
         finally:

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import pytest
 
-from ptah_migrate import Migrator, Registry, cache
+from ptah_migrate import Migrator, Registry, cache, registry
 from ptah_migrate._history import heads, read
 from ptah_migrate.errors import PtahMigrateError
 from ptah_migrate.model import Package
@@ -440,3 +440,105 @@ def test_many_processes(place: Path, blog: PackageOnDisk) -> None:
 
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     assert [path.suffix for path in place.iterdir()] == [".json"]
+
+
+# -- which packages are installed --------------------------------------------------------------
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows each time the entry points are really read."""
+    times: list[int] = []
+    real = registry._entry_points
+
+    def entries() -> object:
+        times.append(1)
+        return real()
+
+    monkeypatch.setattr(registry, "_entry_points", entries)
+    return times
+
+
+STUB = """
+from ptah_migrate import register_migration
+
+register_migration(
+    "blog", "blog:migrations", "A blog", metadata="blog.models:Base", branches=True,
+    tables=["posts"], attributes={"a": 1},
+)
+"""
+
+
+def found() -> list[Package]:
+    return [package for package in registry.discover() if package.name in ("blog", "shop")]
+
+
+def test_installed_packages_again(place: Path, blog: PackageOnDisk, looked: list[int]) -> None:
+    """What is installed is read once: the packages are the same, with all that their stubs say."""
+    blog.add("__init__.py", STUB)
+    blog.install()
+    first = found()
+
+    assert found() == first
+    assert (first[0].title, first[0].tables, first[0].branches) == ("A blog", ("posts",), True)
+    assert len(looked) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        pytest.param(
+            lambda blog: blog.install("nowhere.migrations"), [], id="entry point edited in place"
+        ),
+        pytest.param(lambda blog: blog.add("__init__.py", ""), ["blog"], id="stub edited"),
+        pytest.param(lambda blog: blog.install(version="2.0"), ["blog"], id="another version"),
+        pytest.param(
+            lambda blog: (blog.install() / "entry_points.txt").unlink(), [], id="no entry points"
+        ),
+        pytest.param(
+            lambda blog: PackageMaker(blog.root)("shop", {"001": "pass"}).install(),
+            ["blog", "shop"],
+            id="one more",
+        ),
+    ],
+)
+def test_installed_or_removed(
+    place: Path,
+    blog: PackageOnDisk,
+    looked: list[int],
+    change: Callable[[PackageOnDisk], object],
+    names: list[str],
+) -> None:
+    """What is installed, removed or registered otherwise is seen at once."""
+    blog.add("__init__.py", STUB)
+    blog.install()
+    assert [package.title for package in found()] == ["A blog"]
+
+    change(blog)
+
+    assert [package.name for package in found()] == names
+    assert len(looked) == 2
+
+
+def test_problems_are_told_every_time(place: Path, blog: PackageOnDisk, looked: list[int]) -> None:
+    """A package that cannot be used is not hidden by what is remembered."""
+    blog.install("nowhere.migrations")
+
+    first = registry.discover().problems
+
+    assert first
+    assert registry.discover().problems == first
+    assert len(looked) == 2
+
+
+def test_literals_that_json_does_not_keep(
+    place: Path, blog: PackageOnDisk, looked: list[int]
+) -> None:
+    """A registration that would come back as another one is read from its stub."""
+    blog.add("__init__.py", STUB.replace('{"a": 1}', '{1: ("a",)}'))
+    blog.install()
+
+    values = [package.attributes.get(1) for package in (*found(), *found())]  # type: ignore[call-overload]
+
+    assert values == [("a",), ("a",)]
+    assert len(looked) == 2
