@@ -25,7 +25,7 @@ VARIABLE = "PTAH_MIGRATE_CACHE"
 OFF = frozenset({"off", "no", "false", "0"})
 
 # Rises with every change of what is stored, or of how it is read from its source.
-FORMAT = 1
+FORMAT = 2
 _WRITER = f"ptah-migrate {__version__} {FORMAT} {sys.version_info[0]}.{sys.version_info[1]}"
 
 # Two changes within the clock tick of a file system look like one. What was

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptah_migrate import cache
-from ptah_migrate._history.graph import History, Shape
 from ptah_migrate.model import Package, Requirement, Revision
 from ptah_migrate.registry import is_moved
+
+if TYPE_CHECKING:
+    from ptah_migrate._history.graph import History
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -27,12 +29,31 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _UPGRADE, _DOWNGRADE, _UNWRITTEN = 1, 2, 4
 
 
+class Head(NamedTuple):
+    """A revision that no other one follows, as lists show it."""
+
+    id: str
+    labels: tuple[str, ...]
+    doc: str
+
+
 @dataclass(frozen=True, slots=True)
 class Heads:
     """What a database at the heads of a history has: see ``History``."""
 
-    heads: tuple[str, ...]
+    described: tuple[Head, ...]
     tops: tuple[str, ...]
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The ids of the heads."""
+        return tuple(head.id for head in self.described)
+
+    @classmethod
+    def of(cls, history: History) -> Heads:
+        """Return the heads of a history."""
+        found = (history.revisions[id_] for id_ in history.heads)
+        return cls(tuple(Head(one.id, one.labels, one.doc) for one in found), history.tops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,8 @@ def _kept(found: Mapping[str, Any]) -> Kept:
 def _history(
     package: Package, folders: tuple[Path, ...], kept: Kept, found: Mapping[str, Any]
 ) -> History:
+    from ptah_migrate._history.graph import History, Shape
+
     history = History(
         package.name,
         _Stored(package.name, kept.files, {row[0]: row for row in found["revisions"]}),
@@ -237,7 +260,10 @@ class AllHeads:
         try:
             rows = self._found["packages"] if self._found is not None else {}
             return {
-                package.name: Heads(tuple(row[2]), tuple(row[3]))
+                package.name: Heads(
+                    tuple(Head(id_, tuple(labels), doc) for id_, labels, doc in row[2]),
+                    tuple(row[3]),
+                )
                 for package in self.packages
                 if (row := rows.get(package.name)) and self._stands(package, row)
             }
@@ -271,7 +297,8 @@ class AllHeads:
         rows = {
             history.package: [
                 *(history.kept.folders, history.kept.heads),
-                *(list(history.heads), list(history.tops)),
+                [[one.id, list(one.labels), one.doc] for one in Heads.of(history).described],
+                list(history.tops),
                 [str(folder) for folder in history.directories],
             ]
             for history in histories

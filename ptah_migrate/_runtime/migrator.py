@@ -11,16 +11,15 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._history import Heads, History, confirm, heads, read, tables
-from ptah_migrate._runtime import fresh, plan, schema, unwritten
+from ptah_migrate._history import confirm, heads, read
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
-from ptah_migrate._runtime.journal import FAILED, STARTED, Journal, LastWords
 from ptah_migrate._runtime.surroundings import Surroundings
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import (
@@ -37,9 +36,15 @@ from ptah_migrate.registry import Registry
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from ptah_migrate._history import Heads, History
+    from ptah_migrate._runtime import fresh
+    from ptah_migrate._runtime.journal import Journal, LastWords
+
 UPGRADE = "upgrade"
 DOWNGRADE = "downgrade"
 POPULATE = "populate"
+
+HEADS = ("head", "heads")
 
 SEED_POLICIES = ("verify", "trust")
 
@@ -104,10 +109,16 @@ class Migrator:
             tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
         )
         self.versions = Versions(version_table_schema)
-        self.journal = Journal(version_table_schema)
 
     def __repr__(self) -> str:
         return f"Migrator({masked(self.bind)!r}, {self.registry!r})"
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal; what has nothing to do does not load it."""
+        from ptah_migrate._runtime.journal import Journal
+
+        return Journal(self.surroundings.version_table_schema)
 
     @property
     def _engine(self) -> Engine:
@@ -294,29 +305,32 @@ class Migrator:
                 hint="the database says where it stands; for a script: --sql",
             )
         with self._connected() as connection:
-            if operation == UPGRADE and self._nothing_to_do(connection, wanted):
-                return Report(Plan((), tuple(dict.fromkeys(one.package for one in wanted))))
+            rows = self._all_done(connection, wanted) if operation == UPGRADE else {}
+            if rows:
+                names = tuple(dict.fromkeys(target.package for target in wanted))
+                return Report(Plan((), names), rows=rows)
             return self._locked(connection, operation, wanted, cascade=cascade, purge=purge)
 
-    def _nothing_to_do(self, connection: Connection, targets: Sequence[Target]) -> bool:
+    def _all_done(self, connection: Connection, targets: Sequence[Target]) -> Rows:
         """
-        Return whether every package is recorded at its heads; asked before the lock is taken.
+        Return the rows if every package is recorded at its heads; asked before the lock is taken.
 
         A row is written at the end of its step, so what is recorded is done,
         also where DDL commits by itself. Anything else than "all is done" is
         found out again under the lock, and so is what went wrong here.
         """
         try:
-            return self._at_heads(targets, self.versions.read(connection))
+            rows = self.versions.read(connection)
+            return rows if self._at_heads(targets, rows) else {}
         except (DBAPIError, DatabaseError):
             if connection.invalidated:
                 raise
             connection.rollback()
-            return False
+            return {}
 
     def _at_heads(self, targets: Sequence[Target], rows: Rows) -> bool:
         """Return whether these rows leave nothing to do; a package without a row has to."""
-        if any(target.start is not None or target.spec not in plan.HEADS for target in targets):
+        if any(target.start is not None or target.spec not in HEADS for target in targets):
             return False
         known = self.histories.heads_of({target.package for target in targets})
         return all(
@@ -417,6 +431,8 @@ class Migrator:
 
     def _written(self, todo: Plan) -> Plan:
         """Return the plan; refuse it where somebody has yet to write what it would run."""
+        from ptah_migrate._runtime import unwritten
+
         if self.refuse_unwritten:
             unwritten.refuse(todo, self.histories)
         return todo
@@ -431,6 +447,8 @@ class Migrator:
         cascade: bool = False,
         purge: bool = False,
     ) -> Plan:
+        from ptah_migrate._runtime import plan
+
         names = {target.package for target in targets}
         if operation == DOWNGRADE:
             names.update(name for name in rows if name in self.registry.packages)
@@ -457,6 +475,8 @@ class Migrator:
 
     def _elsewhere(self, targets: Sequence[Target]) -> Rows:
         """Return the rows of the other packages that these need, at their heads."""
+        from ptah_migrate._runtime import plan
+
         named = {target.package for target in targets}
         others = plan.reach(named, self.histories)
         found = self.histories.of(name for name in others if name not in named)
@@ -475,6 +495,8 @@ class Migrator:
         self, connection: Connection | None, operation: str, targets: Sequence[Target], rows: Rows
     ) -> dict[str, fresh.Fresh]:
         """Return the decision for every reached package without a row."""
+        from ptah_migrate._runtime import fresh, plan
+
         stated = {target.package for target in targets if target.start is not None}
         names = [target.package for target in targets]
         if operation == UPGRADE:
@@ -515,12 +537,17 @@ class Migrator:
     def _table_state(
         self, connection: Connection | None, package: Package, history: History
     ) -> fresh.TableState:
+        from ptah_migrate._runtime import fresh, schema
+
         if package.force or package.fresh == "steps":
             return fresh.TableState()
         return schema.state(connection, package, history)
 
     def _refers(self, decisions: Mapping[str, fresh.Fresh]) -> dict[str, frozenset[str]]:
         """Return whose tables the tables to create refer to."""
+        from ptah_migrate._history import tables
+        from ptah_migrate._runtime import schema
+
         creating = [self.registry.packages[n] for n, d in decisions.items() if d.create]
         if len(creating) < 1:
             return {}
@@ -570,7 +597,7 @@ class Migrator:
         return replace(status, state="current" if recorded else "empty")
 
 
-class _Histories(Mapping[str, History]):
+class _Histories(Mapping[str, "History"]):
     """The histories of a registry, each read when it is first asked for, and once."""
 
     def __init__(self, registry: Registry) -> None:
@@ -649,7 +676,7 @@ def parse_target(text: str) -> Target:
 
 def _to_head(target: Target, history: History) -> bool:
     """Return whether a target leaves nothing of a history out, from its base."""
-    if target.package != history.package or target.spec in plan.HEADS:
+    if target.package != history.package or target.spec in HEADS:
         return True
     return len(history.upgrades(target.spec, ())) == len(history)
 
@@ -680,6 +707,8 @@ def _how(words: LastWords | None) -> str:
 
 def _half_done(words: LastWords | None) -> str:
     """Return what a last entry that is no success says."""
+    from ptah_migrate._runtime.journal import FAILED, STARTED
+
     if words is None or words.newest.state not in (FAILED, STARTED):
         return ""
     entry = words.newest

@@ -51,7 +51,7 @@ def installed(
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the revision files that are opened from here on."""
-    module = sys.modules["ptah_migrate._history.read"]
+    module = sys.modules["ptah_migrate._history.parsing"]
     names: list[str] = []
     real = module.parse
 

@@ -156,7 +156,7 @@ def test_one_package_costs_one_package(
     blog = make_package("blog", {"001.py": revision_source("001", requires=["crowd:001"])})
     other = make_package("other", {"001": "pass"})
     migrator = Migrator(database.engine, Registry([crowd.package, blog.package, other.package]))
-    module = sys.modules["ptah_migrate._history.read"]
+    module = sys.modules["ptah_migrate._history.parsing"]
     opened: list[Path] = []
     real = module.parse
 

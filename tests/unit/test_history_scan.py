@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ptah_migrate._history.scan import scan
 
-read = importlib.import_module("ptah_migrate._history.read")
+read = importlib.import_module("ptah_migrate._history.parsing")
 
 ALEMBIC = '''
 """Add accounts

@@ -17,20 +17,17 @@ import stat
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ptah_migrate import cache
 from ptah_migrate._history import index, modules
 from ptah_migrate._history.graph import History
-from ptah_migrate._history.index import Heads
 from ptah_migrate._history.marker import unwritten
 from ptah_migrate._history.scan import NAMES, scan
 from ptah_migrate.errors import (
     DuplicateRevisionError,
     PackagePathError,
-    PtahMigrateError,
     RevisionFileError,
 )
 from ptah_migrate.model import Package, Requirement, Revision
@@ -57,28 +54,7 @@ _NO_PLACE = re.compile(r"base|[+-]\d+")
 LONGEST = 128  # what the version table holds
 
 
-def read(package: Package, *, exact: bool = False) -> History:
-    """
-    Return the history of a package; no revision file is run if its text tells enough.
-
-    ``__init__.py``, templates and helper modules in the directories are left
-    alone: a file without a ``revision`` is not a revision file. What was read
-    before is not read again while the stamps of the files say that nothing
-    changed, of installed files the stamps of their folders; ``exact`` looks at
-    every file in any case.
-
-    Raises:
-        PackagePathError: a directory is missing, or may not be read.
-        RevisionFileError: a file cannot be read; file and line are named.
-        DuplicateRevisionError: two files carry one id.
-        UnknownRevisionError, CycleError, HistoryError: the files do not fit together.
-
-    """
-    folders = directories(package)
-    return index.load(package, folders, exact=exact) or _read(package, folders)
-
-
-def _read(package: Package, folders: tuple[Path, ...]) -> History:
+def read_files(package: Package, folders: tuple[Path, ...]) -> History:
     """Read every file, and keep what they say; what only running one tells is not kept."""
     now = cache.clock()
     roots: list[str] = []
@@ -97,21 +73,6 @@ def _read(package: Package, folders: tuple[Path, ...]) -> History:
     if not ran:
         index.store(package, history, roots, files, now)
     return history
-
-
-def heads(packages: Iterable[Package]) -> dict[str, Heads]:
-    """Return the heads of every package that can be read."""
-    known = index.AllHeads(packages)
-    found = known.load()
-    read_now: list[History] = []
-    for package in known.packages:
-        if package.name not in found:
-            with suppress(PtahMigrateError):
-                history = read(package)
-                found[package.name] = Heads(history.heads, history.tops)
-                read_now.append(history)
-    known.store(read_now)
-    return found
 
 
 def candidates(package: Package) -> tuple[Path, ...]:
