@@ -96,7 +96,7 @@ def upgrade_from_empty(place: Place) -> None:
         place.upgrade()
     except PtahMigrateError as error:
         raise FailedCheck(_cause(error)) from error
-    [status] = [one for one in place.migrator().status() if one.package == place.name]
+    [status] = [one for one in place.migrator.status() if one.package == place.name]
     if status.state not in ("current", "empty"):
         raise FailedCheck(
             f"{place.name} is at {', '.join(status.rows) or 'no revision'} after all its "
@@ -106,7 +106,6 @@ def upgrade_from_empty(place: Place) -> None:
 
 def stairway(place: Place) -> None:
     """Each revision runs, is taken back, and runs again."""
-    _steps_of(place)
     for turn in place.turns():
         if turn.failure is not None:
             raise FailedCheck(
@@ -136,7 +135,6 @@ def stairway(place: Place) -> None:
 
 def downgrade_leaves_no_trace(place: Place) -> None:
     """A downgrade takes back what its upgrade made."""
-    _steps_of(place)
     for turn in place.turns():
         if turn.back is None:
             raise NotApplicable(f"revision {turn.revision} cannot be taken back: see stairway")
@@ -153,12 +151,6 @@ def downgrade_leaves_no_trace(place: Place) -> None:
                 error
             )
     _one_way(place)
-
-
-def _steps_of(place: Place) -> None:
-    """Go on only where every revision runs; the database is empty afterwards."""
-    place.upgraded()
-    place.empty()
 
 
 def _one_way(place: Place) -> None:
@@ -201,7 +193,7 @@ def models_match(subject: Subject, engine: Engine) -> None:
 
 def _differences(place: Place) -> list[str]:
     try:
-        found = place.migrator().differences(place.name)
+        found = place.migrator.differences(place.name)
     except PtahMigrateError as error:
         return [explain(error)]
     return [one.words for one in found[place.name]]
@@ -224,7 +216,7 @@ def seed_equals_upgrade(place: Place, populate: Populate) -> None:
     by_steps, their_rows = place.schema(), place.rows()
     place.empty()
     place.prepare()
-    place.migrator(package).seed(place.name)
+    place.registered.seed(place.name)
     populate(place.engine)
     lines = snapshot.differences(by_steps, place.schema())
     lines += snapshot.row_differences(their_rows, place.rows())
@@ -288,7 +280,7 @@ def sql_mode(place: Place) -> None:
     place.empty()
     place.prepare()
     try:
-        script = place.migrator().script(f"{place.name}:base:heads")
+        script = place.migrator.script(f"{place.name}:base:heads")
     except OfflineError as error:
         if dialect == "sqlite" and "batch mode" in str(error).lower():
             raise NotApplicable(
@@ -313,8 +305,11 @@ def sql_mode(place: Place) -> None:
 
 
 def _cause(error: PtahMigrateError) -> str:
-    """Return an error for authors: the hint of a failed step is for who runs the command."""
-    return error.message if isinstance(error, StepError) else explain(error)
+    """Return an error in words for authors: what stays applied is of interest elsewhere."""
+    if not isinstance(error, StepError):
+        return explain(error)
+    at = f" at {error.place}" if error.place else ""
+    return f"revision '{error.revision}' of package '{error.package}' fails{at}: {error.cause}"
 
 
 _OFFLINE = {"single_head": single_head, "files": files, "packaged": packaged}

@@ -87,7 +87,7 @@ class Place:
     @cached_property
     def partial(self) -> bool:
         """Whether the history starts from tables that existed before."""
-        return is_partial(self.package, self.history, self.migrator(self.package))
+        return is_partial(self.package, self.history, self.registered)
 
     def whole(self) -> None:
         """
@@ -102,14 +102,21 @@ class Place:
                 f"the history of {self.name} starts from tables that existed before"
             )
 
-    def migrator(self, package: Package | None = None) -> Migrator:
-        """Return what migrates the database; runs every step of a history that is whole."""
-        if package is None:
-            package = self.package if self.partial else replace(self.package, fresh="steps")
-        return Migrator(self.engine, self._registry(package))
+    @cached_property
+    def registered(self) -> Migrator:
+        """What migrates the database as the package is registered."""
+        return self._migrator(self.package)
 
-    def _registry(self, package: Package) -> Registry:
-        return Registry({**self.subject.registry.packages, package.name: package}.values())
+    @cached_property
+    def migrator(self) -> Migrator:
+        """What migrates the database; runs every step of a history that is whole."""
+        return self._migrator(
+            self.package if self.partial else replace(self.package, fresh="steps")
+        )
+
+    def _migrator(self, package: Package) -> Migrator:
+        packages = {**self.subject.registry.packages, package.name: package}
+        return Migrator(self.engine, Registry(packages.values()))
 
     @cached_property
     def required(self) -> tuple[str, ...]:
@@ -130,10 +137,10 @@ class Place:
         """Those of ``required`` that are not here."""
         return tuple(name for name in self.required if name not in self.subject.registry.packages)
 
-    @property
+    @cached_property
     def neighbours(self) -> tuple[str, ...]:
         """Every other package that is needed, those that these need included."""
-        found = reach([self.name], self.migrator().histories)
+        found = reach([self.name], self.migrator.histories)
         return tuple(sorted(name for name in found if name != self.name))
 
     # -- the database ----------------------------------------------------------------
@@ -153,7 +160,7 @@ class Place:
     def prepare(self) -> None:
         """Bring what is required to its head, or no further than required where that is best."""
         if self.neighbours and not self._at_least:
-            self.migrator().upgrade(*(f"{name}:heads" for name in self.neighbours))
+            self.migrator.upgrade(*(f"{name}:heads" for name in self.neighbours))
 
     def upgrade(self) -> None:
         """
@@ -184,7 +191,7 @@ class Place:
         """
         self._at_least = at_least
         self.prepare()
-        self.migrator().upgrade(f"{self.name}:heads")
+        self.migrator.upgrade(f"{self.name}:heads")
 
     def upgraded(self) -> None:
         """
@@ -198,8 +205,11 @@ class Place:
         try:
             self.upgrade()
         except PtahMigrateError as error:
-            see = "with_dependencies" if self.missing else "upgrade_from_empty"
-            raise NotApplicable(f"the revisions of {self.name} do not run: see {see}") from error
+            raise self._do_not_run() from error
+
+    def _do_not_run(self) -> NotApplicable:
+        see = "with_dependencies" if self.missing else "upgrade_from_empty"
+        return NotApplicable(f"the revisions of {self.name} do not run: see {see}")
 
     # -- up and down -----------------------------------------------------------------
 
@@ -211,14 +221,21 @@ class Place:
         taken back by itself, is run only.
 
         Raises:
-            PtahMigrateError: an upgrade fails.
+            NotApplicable: an upgrade fails; another check says so.
 
         """
+        if self.neighbours:
+            self.upgraded()
+            self.empty()
+        self.whole()
         self.prepare()
-        migrator = self.migrator()
+        migrator = self.migrator
         for id_ in self.history.order():
             before = self.schema()
-            migrator.upgrade(f"{self.name}:{id_}")
+            try:
+                migrator.upgrade(f"{self.name}:{id_}")
+            except PtahMigrateError as error:
+                raise self._do_not_run() from error
             target = self._below(migrator, id_)
             if not target:
                 continue
@@ -232,7 +249,7 @@ class Place:
 
     def again(self, revision: str) -> None:
         """Run a revision that was taken back."""
-        self.migrator().upgrade(f"{self.name}:{revision}")
+        self.migrator.upgrade(f"{self.name}:{revision}")
 
     def _below(self, migrator: Migrator, id_: str) -> str:
         """Return the target that takes back this revision and nothing else; empty: none does."""
