@@ -520,6 +520,7 @@ def from_project(directory: Path) -> tuple[Package, ...]:
 
 
 def importable(folder: Path) -> None:
+    """Put a source folder on ``sys.path``."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
         PathFinder.invalidate_caches()

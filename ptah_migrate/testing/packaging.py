@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def findings(subject: Subject) -> tuple[Finding, ...]:
 
     Raises:
         NotApplicable: there is no wheel, and none can be built here.
-        FailedCheck: the build fails, or the wheel cannot be read.
+        FailedCheck: the wheel cannot be read.
 
     """
     if subject.project is None:
@@ -58,18 +59,17 @@ def findings(subject: Subject) -> tuple[Finding, ...]:
 def _wheels(project: Path) -> Iterator[list[Path]]:
     """Yield a wheel of the source as it is now, else those in ``dist``."""
     backend, paths = _backend(registry.read_project(project))
-    if _importable(backend, project, paths):
-        with tempfile.TemporaryDirectory(prefix="ptah-migrate-") as folder:
-            yield [_build(project, backend, paths, Path(folder))]
-        return
-    wheels = sorted(project.glob("dist/*.whl"))
-    if not wheels:
-        package = backend.partition(".")[0].partition(":")[0]
-        raise NotApplicable(
-            f"there is no wheel in dist/, and {package}, which builds one, is not installed; "
-            f"run: pip install {package}"
-        )
-    yield wheels
+    problem = f"{re.split('[.:]', backend)[0]}, which builds one, is not installed"
+    with tempfile.TemporaryDirectory(prefix="ptah-migrate-") as folder:
+        if _importable(backend, project, paths):
+            wheels, problem = _build(project, backend, paths, Path(folder))
+            if wheels:
+                yield wheels
+                return
+        wheels = sorted(project.glob("dist/*.whl"))
+        if not wheels:
+            raise NotApplicable(f"there is no wheel in dist/, and {problem}")
+        yield wheels
 
 
 def _backend(document: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -91,8 +91,14 @@ def _importable(backend: str, project: Path, paths: tuple[str, ...]) -> bool:
         return False
 
 
-def _build(project: Path, backend: str, paths: tuple[str, ...], folder: Path) -> Path:
-    """Return a wheel, built from a copy: some backends leave files in the source."""
+def _build(
+    project: Path, backend: str, paths: tuple[str, ...], folder: Path
+) -> tuple[list[Path], str]:
+    """
+    Return a wheel, and why there is none: what a backend needs may not be here.
+
+    It is built from a copy: some backends leave files in the source.
+    """
     source, target = folder / "source", folder / "wheel"
     shutil.copytree(
         project, source, ignore=lambda path, names: _ignored(project, Path(path), names)
@@ -115,11 +121,8 @@ def _build(project: Path, backend: str, paths: tuple[str, ...], folder: Path) ->
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    wheels = list(target.glob("*.whl"))
-    if done.returncode or not wheels:
-        lines = done.stderr.strip().splitlines() or ["it made no wheel"]
-        raise FailedCheck(f"the wheel cannot be built: {lines[-1]}; see: python -m build --wheel")
-    return wheels[0]
+    lines = done.stderr.strip().splitlines() or ["it made no wheel"]
+    return list(target.glob("*.whl")), f"none can be built here: {lines[-1]}"
 
 
 def _ignored(project: Path, folder: Path, names: list[str]) -> set[str]:

@@ -294,7 +294,8 @@ def ptah_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with ExitStack() as stack:
         problem = ""
         try:
-            engine = stack.enter_context(scratch.database(parse(_url(request.config))))
+            url = parse(_url(request.config))
+            engine = stack.enter_context(scratch.database(url, prefix="ptah_check"))
         except PtahMigrateError as error:
             problem = explain(error)
         if problem:
