@@ -593,13 +593,14 @@ def from_project(directory: Path) -> tuple[Package, ...]:
     origin = Origin(Source.PROJECT, detail=root.name)
     found: dict[str, Package] = {}
     for name, value in sorted(_entries(read_project(root)).items()):
-        _importable(source_folder(root, re.split("[.:]", str(value))[0]))
+        importable(source_folder(root, re.split("[.:]", str(value))[0]))
         for package in located(str(name), str(value), origin):
             found.setdefault(package.name, package)
     return tuple(found.values())
 
 
-def _importable(folder: Path) -> None:
+def importable(folder: Path) -> None:
+    """Put a source folder on ``sys.path``."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
         PathFinder.invalidate_caches()
