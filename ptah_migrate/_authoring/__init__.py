@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ptah_migrate._authoring.checks import Finding, check_files
-from ptah_migrate._authoring.conventions import Conventions, conventions
+from ptah_migrate._authoring.conventions import Conventions, conventions, first, of_project
 from ptah_migrate._authoring.fileplan import FilePlan, apply, diff
 from ptah_migrate._authoring.files import FileChange
-from ptah_migrate._authoring.package import plan_init
+from ptah_migrate._authoring.package import Own, plan_init
 from ptah_migrate._authoring.rebase import Move, Rebase, plan_rebase, rebase
 from ptah_migrate._authoring.retract import retract
 from ptah_migrate._authoring.revision import NewRevision, merge, revision
@@ -23,6 +23,7 @@ __all__ = [
     "Finding",
     "Move",
     "NewRevision",
+    "Own",
     "Rebase",
     "apply",
     "check_files",
@@ -30,7 +31,9 @@ __all__ = [
     "check_wheels",
     "conventions",
     "diff",
+    "first",
     "merge",
+    "of_project",
     "plan_init",
     "plan_rebase",
     "plan_undo",

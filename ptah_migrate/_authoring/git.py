@@ -154,6 +154,30 @@ def blobs(repository: Path, commit: str, folder: str) -> dict[str, bytes]:
     return found
 
 
+def tree(repository: Path, commit: str, folder: str) -> dict[str, bytes]:
+    """
+    Return all files below a folder in a bare repository, by their path below it.
+
+    Raises:
+        AuthoringError: git fails, or there is a link or another repository among them.
+
+    """
+    place = f"{commit}:" if folder == "." else f"{commit}:{folder}"
+    listing = run("--git-dir", str(repository), "ls-tree", "-r", "-z", place)
+    found: dict[str, bytes] = {}
+    for entry in filter(None, listing.split(b"\0")):
+        facts, _, name = entry.partition(b"\t")
+        mode, _, identity = facts.decode("ascii").split()
+        path = name.decode("utf-8", "replace")
+        if mode not in _REGULAR:
+            raise AuthoringError(
+                f"the template has a link or another repository in it: {shown(path)}",
+                hint="only plain files are taken",
+            )
+        found[path] = run("--git-dir", str(repository), "cat-file", "blob", identity)
+    return found
+
+
 def run(*arguments: str) -> bytes:
     """
     Run git and return what it prints.
