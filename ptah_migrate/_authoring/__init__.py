@@ -8,6 +8,7 @@ from ptah_migrate._authoring.fileplan import FilePlan, apply, diff
 from ptah_migrate._authoring.files import FileChange
 from ptah_migrate._authoring.package import Own, plan_init
 from ptah_migrate._authoring.rebase import Move, Rebase, plan_rebase, rebase
+from ptah_migrate._authoring.references import Reference
 from ptah_migrate._authoring.retract import retract
 from ptah_migrate._authoring.revision import NewRevision, merge, revision
 from ptah_migrate._authoring.undo import plan_undo
@@ -25,6 +26,7 @@ __all__ = [
     "NewRevision",
     "Own",
     "Rebase",
+    "Reference",
     "apply",
     "check_files",
     "check_wheel",
