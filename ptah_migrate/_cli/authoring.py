@@ -82,6 +82,7 @@ def revision(
             applied=_applied(session, found, asked=not no_database),
             template=file,
             conventions=conventions_of(session, found),
+            sure=session.yes,
         )
         _removed(session, found, gone.id, gone.path)
         return

@@ -159,9 +159,11 @@ def test_undo(migrations: Path, folder: Path, invoke_cli: Run) -> None:
     assert result == Result(
         1,
         "",
-        f"Error: '{migrations}/001.py' was edited, it is not removed\n"
-        "hint: remove the file yourself if its operations are not needed\n",
+        f"Error: '{migrations}/001.py' has more in it than its template, it is not removed\n"
+        "hint: if its operations are not needed: --yes removes it all the same\n",
     )
+    assert invoke_cli("revision", "--undo", "-q", "--yes").exit_code == 0
+    assert os.listdir(migrations) == ["__init__.py"]
 
 
 def test_undo_of_what_is_applied(
