@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -43,8 +43,8 @@ class Origin:
 class Fetcher:
     """Takes templates out of repositories, each repository fetched once."""
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+    def __init__(self, scraps: ExitStack) -> None:
+        self._scraps = scraps
         self._clones: dict[str, Path] = {}
 
     def fetch(self, name: str, commit: str = "") -> Origin:
@@ -58,7 +58,8 @@ class Fetcher:
         """
         source = sources.parse(name, _CALLED)
         if source.url not in self._clones:
-            target = self._scratch / str(len(self._clones))
+            folder = self._scraps.enter_context(TemporaryDirectory(prefix="ptah-migrate-"))
+            target = Path(folder, "template.git")
             git.clone(source.url, target)
             self._clones[source.url] = target
         clone = self._clones[source.url]
@@ -80,8 +81,8 @@ class Fetcher:
 @contextmanager
 def fetcher() -> Iterator[Fetcher]:
     """Give what fetches templates; nothing of theirs stays behind."""
-    with TemporaryDirectory(prefix="ptah-migrate-") as scratch:
-        yield Fetcher(Path(scratch))
+    with ExitStack() as scraps:
+        yield Fetcher(scraps)
 
 
 # -- which -------------------------------------------------------------------------
