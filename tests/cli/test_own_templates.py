@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_one_clear_line(
 
     assert result == Result(code, "", f"Error: {error}\nhint: {hint}\n")
     assert tree(shop) == before
+
+
+@pytest.mark.parametrize("words", [["update"], ["init", "--check"]], ids=["update", "init"])
+def test_without_copier(
+    shop: Path, invoke_cli: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """Where copier is not installed any more the command to install it is told."""
+    invoke_cli("init", "--template", "etc", "--data", "colour=red")
+    monkeypatch.setitem(sys.modules, "copier", None)
+
+    assert invoke_cli(*words) == Result(
+        1, "", "Error: copier is not installed\nhint: pip install 'ptah-migrate[scaffold]'\n"
+    )
 
 
 def test_undo_with_a_template(shop: Path, invoke_cli: Run) -> None:

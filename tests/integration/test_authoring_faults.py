@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from tests.integration.scaffolds import INIT, PYPROJECT, build, tree, versions
 
 Act = Callable[[], object]
 SLUGS = Conventions(file_template="{rev}_{slug}")
+ONE_LINE = re.compile(r"cannot write '[^']+': no space left on device\Z")
 KINDS = ("open", "write", "fsync", "link", "replace", "unlink")
 HISTORY = {
     "pyproject.toml": "",
@@ -202,17 +204,24 @@ def test_all_or_nothing(
     for number in range(1, 60):
         with restored(root, kept):
             faults.arm(kind, number)
-            try:
-                act()
-            except AuthoringError:
-                reached = faults.happened()
-                faults.arm("", 0)
+            problem = refused(act)
+            reached = faults.happened()
+            faults.arm("", 0)
+            if problem is not None:
+                assert ONE_LINE.match(str(problem))
+                assert problem.hint == "nothing was changed"
                 assert tree(root) == before
                 act()
-            else:
-                reached = faults.happened()
-                faults.arm("", 0)
             assert tree(root) == after
         if not reached:
             return
     pytest.fail("the sweep did not reach its end")
+
+
+def refused(act: Act) -> AuthoringError | None:
+    """Do it, and return what was wrong."""
+    try:
+        act()
+    except AuthoringError as error:
+        return error
+    return None
