@@ -124,7 +124,13 @@ def recalled(name: str, root: Path, fetch: Fetcher, commit: str = "") -> Origin:
             "the template is a folder outside of the project, so where is not remembered",
             hint="name it again: --template FOLDER",
         )
-    return resolve(str(root / place), root, fetch)
+    folder = root / place
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise AuthoringError(
+            f"the template {shown(str(folder))} leads out of the project",
+            hint="name it again: --template FOLDER",
+        )
+    return resolve(str(folder), root, fetch)
 
 
 def is_elsewhere(name: str) -> bool:

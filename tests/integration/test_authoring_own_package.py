@@ -158,6 +158,22 @@ def test_where_it_is_remembered(project: Path, mine: Path, tmp_path: Path) -> No
     assert plan_init(project, own=Own(setting=str(mine))).pending == ()
 
 
+@pytest.mark.parametrize(
+    "name", ["path:../mine", "path:/etc", "path:linked", "ext::sh -c x", "builtin:other", "git+x"]
+)
+def test_a_forged_memory(project: Path, mine: Path, name: str) -> None:
+    """What a state file says is judged like what a person types."""
+    build(mine, {"extra.txt": "x\n"})
+    init(project, mine)
+    (project / "linked").symlink_to(mine)
+    path = project / ".ptah-migrate.json"
+    path.write_text(path.read_text().replace('"path:"', json.dumps(name)))
+
+    for plan in (plan_init, plan_update):
+        with pytest.raises((AuthoringError, ConfigError), match="template"):
+            plan(project)
+
+
 def test_another_template(project: Path, mine: Path) -> None:
     """Init does not exchange the template of a package; update does."""
     apply(plan_init(project))
@@ -204,6 +220,25 @@ def test_a_whole_new_project(tmp_path: Path, mine: Path) -> None:
         "pyproject.toml",
         "src/blog/migrations/__init__.py",
     }
+    assert plan_init(tmp_path / "blog", own=Own(str(mine))).pending == ()
+
+
+def test_a_part_of_a_folder(project: Path, mine: Path) -> None:
+    """The files of a copier template may lie in a folder of it, and include others beside it."""
+    build(
+        mine,
+        {
+            "copier.yml": "_subdirectory: inner\n!include more/*.yml\n".replace("!", "---\n!"),
+            "more/colour.yml": "colour: {type: str, default: red}\n",
+            "inner/x.txt.jinja": "{% include 'parts/y' %}{{ colour }}\n",
+            "parts/y": "y ",
+        },
+    )
+
+    init(project, mine)
+
+    assert text(project, "x.txt") == "y red\n"
+    assert record(project)["answers"]["colour"] == "red"
 
 
 @pytest.mark.parametrize(
