@@ -10,7 +10,7 @@ from ptah_migrate._authoring.package import Own, plan_init
 from ptah_migrate._authoring.rebase import Move, Rebase, plan_rebase, rebase
 from ptah_migrate._authoring.references import Reference
 from ptah_migrate._authoring.retract import retract
-from ptah_migrate._authoring.revision import NewRevision, merge, revision
+from ptah_migrate._authoring.revision import NewRevision, Wanted, merge, revision, revisions
 from ptah_migrate._authoring.undo import plan_undo
 from ptah_migrate._authoring.update import plan_update
 from ptah_migrate._authoring.wheel import check_wheel, check_wheels
@@ -27,6 +27,7 @@ __all__ = [
     "Own",
     "Rebase",
     "Reference",
+    "Wanted",
     "apply",
     "check_files",
     "check_wheel",
@@ -43,4 +44,5 @@ __all__ = [
     "rebase",
     "retract",
     "revision",
+    "revisions",
 ]

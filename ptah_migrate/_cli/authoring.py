@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ptah_migrate._cli import arguments, output
+from ptah_migrate._cli import arguments, models, output
 from ptah_migrate._cli.group import command
 from ptah_migrate.errors import PtahMigrateError, UsageError
 
@@ -41,6 +41,8 @@ _no_database = click.option(
     examples=(
         'revision blog -m "Add column"',
         'revision blog -r 001 -m "First tables" --requires crowd:002',
+        "revision blog --autogenerate",
+        "revision --autogenerate --all --offline",
         "revision --undo blog",
     ),
 )
@@ -52,6 +54,17 @@ _no_database = click.option(
 @click.option("--branch-label", "labels", multiple=True, metavar="LABEL", help="Name the branch.")
 @click.option("--data", is_flag=True, help="Begin with operations that move rows.")
 @click.option("--template", metavar="FILE", help="Make it of this template.")
+@click.option("--autogenerate", is_flag=True, help="Bring the database to the models.")
+@click.option("--all", "every", is_flag=True, help="With --autogenerate: of every package.")
+@models.offline
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD:NEW",
+    help="TABLE.OLD:NEW is one column, OLD:NEW one table.",
+)
+@click.option("--dry-run", is_flag=True, help="With --autogenerate: show what would be written.")
 @click.option("--undo", is_flag=True, help="Remove the newest one, if it is as generated.")
 @_no_database
 def revision(
@@ -61,20 +74,44 @@ def revision(
     template: str | None,
     undo: bool,
     no_database: bool,
+    autogenerate: bool,
+    every: bool,
+    offline: bool,
+    renames: tuple[str, ...],
+    dry_run: bool,
     **said: Any,
 ) -> None:
     """
     Write the next revision file of a package.
 
-    In a project with one package, PACKAGE may be left out.
+    In a project with one package, PACKAGE may be left out. With --autogenerate it gets the
+    operations that bring the database to the models; nothing is written where they agree.
     """
     from pathlib import Path
 
     from ptah_migrate import _authoring
+    from ptah_migrate._cli import autogenerating
     from ptah_migrate._history import read
 
-    found = session.package(package)
     file = Path(template) if template else None
+    if autogenerate:
+        if undo or no_database or said["data"]:
+            raise UsageError(
+                "--autogenerate writes the operations of the models, and nothing else",
+                hint="leave --undo, --no-database and --data out",
+            )
+        autogenerating.run(
+            session,
+            package=package,
+            every=every,
+            offline=offline,
+            renames=renames,
+            dry_run=dry_run,
+            said={**said, "template": file},
+        )
+        return
+    _refuse_alone(every=every, offline=offline, renames=renames, dry_run=dry_run)
+    found = session.package(package)
     if undo:
         _refuse_words(said)
         gone = _authoring.retract(
@@ -97,6 +134,16 @@ def revision(
         **said,
     )
     _generated(session, found, new)
+
+
+def _refuse_alone(**options: Any) -> None:
+    names = {"every": "--all", "offline": "--offline", "renames": "--rename"}
+    for word, value in options.items():
+        if value:
+            raise UsageError(
+                f"{names.get(word, '--dry-run')} goes with --autogenerate",
+                hint="ptah-migrate revision PACKAGE --autogenerate",
+            )
 
 
 def _refuse_words(said: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from ptah_migrate._history.index import Head, Heads, confirm
 
 if TYPE_CHECKING:
     from ptah_migrate._history.graph import History
-    from ptah_migrate._history.made import HistoryTables, tables
+    from ptah_migrate._history.made import HistoryTables, makers, sequences, tables
     from ptah_migrate._history.marker import NOT_WRITTEN, unwritten
     from ptah_migrate._history.parsing import candidates, parse
 
@@ -23,8 +23,10 @@ __all__ = [
     "candidates",
     "confirm",
     "heads",
+    "makers",
     "parse",
     "read",
+    "sequences",
     "tables",
     "unwritten",
 ]
@@ -35,7 +37,9 @@ _LATER = {
     "History": "graph",
     "HistoryTables": "made",
     "candidates": "parsing",
+    "makers": "made",
     "parse": "parsing",
+    "sequences": "made",
     "tables": "made",
     "unwritten": "marker",
 }

@@ -32,7 +32,17 @@ from ptah_migrate.errors import (
     UnrecordedTablesError,
     UsageError,
 )
-from ptah_migrate.model import Difference, Done, Package, PackageStatus, Plan, Report, Target
+from ptah_migrate.model import (
+    Body,
+    Difference,
+    Done,
+    Package,
+    PackageStatus,
+    Plan,
+    Questioner,
+    Report,
+    Target,
+)
 from ptah_migrate.registry import Registry
 
 if TYPE_CHECKING:
@@ -297,6 +307,29 @@ class Migrator:
         """Return what ``comparing`` finds, in words, for each package; empty where they agree."""
         with self.comparing(*packages, offline=offline, behind=behind) as found:
             return {one.package.name: one.differences for one in found}
+
+    def autogenerate(
+        self, *packages: str, offline: bool = False, ask: Questioner | None = None
+    ) -> tuple[Body, ...]:
+        """
+        Return what a revision of each package has to do for models and database to agree.
+
+        Those that others need come first; an empty one says that they agree.
+
+        Args:
+            packages: as for ``comparing``.
+            offline: as for ``comparing``.
+            ask: answers what the models cannot tell; by default nothing was
+                renamed, and existing rows get what is safe.
+
+        Raises:
+            PtahMigrateError: as for ``comparing``; or something cannot be rendered.
+
+        """
+        from ptah_migrate._runtime import answers, autogenerate
+
+        with self.comparing(*packages, offline=offline) as found:
+            return autogenerate.bodies(found, self.histories, ask or answers.Unattended())
 
     def _refuse_behind(self, connection: Connection, packages: Sequence[Package]) -> None:
         rows = self.versions.read(connection)
