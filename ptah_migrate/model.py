@@ -237,11 +237,16 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did; ``waited`` is the time spent on the lock, in seconds."""
+    """
+    What a run did; ``waited`` is the time spent on the lock, in seconds.
+
+    ``rows`` are those of every package in the database, where nothing was to be done.
+    """
 
     plan: Plan
     done: tuple[Done, ...] = ()
     waited: float = 0.0
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

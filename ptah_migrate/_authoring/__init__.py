@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ptah_migrate._authoring.checks import Finding, check_files
-from ptah_migrate._authoring.conventions import Conventions, conventions
+from ptah_migrate._authoring.conventions import Conventions, conventions, first, of_project
 from ptah_migrate._authoring.fileplan import FilePlan, apply, diff
 from ptah_migrate._authoring.files import FileChange
-from ptah_migrate._authoring.package import plan_init
+from ptah_migrate._authoring.package import Own, plan_init
 from ptah_migrate._authoring.rebase import Move, Rebase, plan_rebase, rebase
+from ptah_migrate._authoring.references import Reference
 from ptah_migrate._authoring.retract import retract
 from ptah_migrate._authoring.revision import NewRevision, Wanted, merge, revision, revisions
 from ptah_migrate._authoring.undo import plan_undo
@@ -23,7 +24,9 @@ __all__ = [
     "Finding",
     "Move",
     "NewRevision",
+    "Own",
     "Rebase",
+    "Reference",
     "Wanted",
     "apply",
     "check_files",
@@ -31,7 +34,9 @@ __all__ = [
     "check_wheels",
     "conventions",
     "diff",
+    "first",
     "merge",
+    "of_project",
     "plan_init",
     "plan_rebase",
     "plan_undo",

@@ -14,7 +14,7 @@ from ptah_migrate.errors import PtahMigrateError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ptah_migrate._authoring import Conventions, Move, NewRevision
+    from ptah_migrate._authoring import Conventions, Move, NewRevision, Reference
     from ptah_migrate._cli.session import Session
     from ptah_migrate.model import Package
 
@@ -119,6 +119,7 @@ def revision(
             applied=_applied(session, found, asked=not no_database),
             template=file,
             conventions=conventions_of(session, found),
+            sure=session.yes,
         )
         _removed(session, found, gone.id, gone.path)
         return
@@ -239,19 +240,40 @@ def rebase(
         mine=mine,
         swap=swap,
         applied=_applied(session, found, asked=not no_database),
+        neighbours=_neighbours(session, found),
         conventions=conventions_of(session, found),
     )
+    for warning in done.warnings:
+        output.warn(warning, "correct it by hand if it means yours")
     if session.json:
-        output.as_json(rebase={"package": found.name, "moves": [_move(m) for m in done.moves]})
+        value = {"package": found.name, "moves": [_move(m) for m in done.moves]}
+        followed = [_reference(one) for one in done.references]
+        output.as_json(rebase={**value, "references": followed})
         return
     for move in done.moves:
         verb = "would renumber" if dry_run else "renumbered"
         places = f"{output.shown(move.path)} -> {move.target.name}"
         output.say(f"{verb} {move.old} -> {move.new}, after {move.down}: {places}")
+    for one in done.references:
+        verb = "would change" if dry_run else "changed"
+        output.say(f"{verb} {one.old} -> {one.new} in {output.shown(one.path)}")
     if not done.moves:
         output.say(f"{found.name}: your revisions are the last ones already")
     elif not (dry_run or session.quiet):
-        output.tell(f"next: git add {output.shown(done.moves[0].target.parent)}")
+        files = [done.moves[0].target.parent, *(one.path for one in done.references)]
+        output.tell(f"next: git add {' '.join(map(output.shown, dict.fromkeys(files)))}")
+
+
+def _neighbours(session: Session, package: Package) -> list[Package]:
+    """Return the other packages that are known: of the project, and installed ones."""
+    known: dict[str, Package] = {}
+    try:
+        known |= session.registry.available
+        known |= session.registry.packages
+    except PtahMigrateError as error:
+        output.warn(error.message, error.hint)
+    known |= {one.name: one for one in session.project_packages}
+    return [one for name, one in sorted(known.items()) if name != package.name]
 
 
 def _move(move: Move) -> dict[str, str]:
@@ -262,6 +284,10 @@ def _move(move: Move) -> dict[str, str]:
         "path": str(move.target),
         "path_before": str(move.path),
     }
+
+
+def _reference(one: Reference) -> dict[str, str]:
+    return {"package": one.package, "path": str(one.path), "before": one.old, "after": one.new}
 
 
 def _applied(session: Session, package: Package, *, asked: bool) -> tuple[str, ...]:

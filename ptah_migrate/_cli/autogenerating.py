@@ -32,7 +32,7 @@ def run(
 ) -> None:
     """Write revisions for what separates models and database, each into its package."""
     from ptah_migrate import _authoring
-    from ptah_migrate._runtime import Told
+    from ptah_migrate._runtime.answers import Told
 
     names = _names(session, package, every=every, said=said)
     migrator = session.migrator(offline=offline)
@@ -137,7 +137,7 @@ def _value(body: Body, new: NewRevision) -> dict[str, Any]:
 
 
 def _questioner(session: Session) -> Questioner:
-    from ptah_migrate._runtime import Unattended
+    from ptah_migrate._runtime.answers import Unattended
 
     silent = session.json or session.yes or not _is_terminal()
     return Unattended() if silent else Person()

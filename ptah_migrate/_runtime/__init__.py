@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from ptah_migrate._runtime.answers import Told, Unattended
 from ptah_migrate._runtime.engine import engine_for, from_settings, masked
 from ptah_migrate._runtime.migrator import Migrator, parse_target, pending_line
-from ptah_migrate._runtime.runner import describe
 
 __all__ = [
     "Migrator",
-    "Told",
-    "Unattended",
-    "describe",
     "engine_for",
     "from_settings",
     "masked",

@@ -232,15 +232,13 @@ def _limited(connection: Connection, mine: set[str], visible: set[str]) -> Inspe
     reflect = inspector.reflect_table
 
     def reflect_table(table: Table, *args: Any, **options: Any) -> None:
+        reflect(table, *args, **{**options, "resolve_fks": False})
         # Alembic keeps two collections: tables that the models have, and removed ones.
         together = plain if table.key in plain else visible - mine
-        for found in inspector.get_foreign_keys(table.name, schema=table.schema):
-            schema = found["referred_schema"]
-            name = found["referred_table"]
-            key = f"{schema}.{name}" if schema else name
+        for one in list(table.foreign_keys):
+            key, _, column = one.target_fullname.rpartition(".")
             if key not in together and key != table.key:
-                _stub(table.metadata, key, found["referred_columns"])
-        reflect(table, *args, **{**options, "resolve_fks": False})
+                _stub(table.metadata, key, [column])
 
     vars(inspector)["reflect_table"] = reflect_table
     return inspector

@@ -19,6 +19,9 @@ _CREATE = re.compile(
     r"\s*create\s+table\s+(?:if\s+not\s+exists\s+)?((?:[\"`\[]?\w+[\"`\]]?\.)?[\"`\[]?\w+)",
     re.IGNORECASE,
 )
+# A file without these words has no operation that is looked for: it is not parsed.
+_VERBS = re.compile(rb"create_table|drop_table|rename_table|create_all")
+_SQL = re.compile(rb"(?=.*create)(?=.*table)(?=.*(?:execute|text))", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def _called(node: ast.expr) -> str:
 
 def _operations(source: bytes) -> Iterator[tuple[str, str, str]]:
     """Yield (verb, table, new name) of each operation outside ``downgrade``, in file order."""
+    if not (_VERBS.search(source) or _SQL.match(source)):
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
