@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
@@ -20,11 +21,12 @@ from ptah_migrate.registry import make_package
 from tests.helpers import Database
 from tests.integration.random_models import build, models
 
+F = TypeVar("F", bound=Callable[..., None])
 HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 PHASES = [Phase.explicit, Phase.generate]  # shrinking a failure takes minutes
 
 
-def quick(examples: int) -> Any:
+def quick(examples: int) -> Callable[[F], F]:
     """Return settings that give the same models on every machine."""
     return settings(
         max_examples=examples,
@@ -94,7 +96,7 @@ class Round:
 
 @pytest.mark.slow
 def test_random_models(tmp_path: Path, sqlite_database: Database) -> None:
-    """A hundred models, changed once, leave no difference; files are formatted, a second run rests."""
+    """A hundred models, changed once, leave no difference, and files as formatters want them."""
     rounds = Round(tmp_path)
 
     @quick(100)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alembic.operations import ops
 
 from ptah_migrate._runtime.answers import Silent
-from ptah_migrate._runtime.autogenerate import filling, kinds, naming, renames
+from ptah_migrate._runtime.autogenerate import filling, kinds, leftovers, naming, renames
 from ptah_migrate._runtime.autogenerate.message import message
 from ptah_migrate._runtime.autogenerate.operations import key
 from ptah_migrate._runtime.autogenerate.rendering import Renderer
@@ -60,7 +60,7 @@ def _body(
     package = comparison.package.name
     before = kinds.existing(comparison, renamed)
     naming.name(renamed)
-    prepared = kinds.prepare(comparison, renamed)
+    prepared = leftovers.cleared(comparison, kinds.prepare(comparison, renamed))
     up, down = _directed(comparison, prepared, histories.get(package))
     filled = filling.apply(up, package, comparison.metadata, ask)
     back = filling.apply(down, package, comparison.metadata, Silent())

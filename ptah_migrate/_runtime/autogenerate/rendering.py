@@ -17,6 +17,7 @@ from alembic.operations import ops
 from sqlalchemy import Enum
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import CompileError
+from sqlalchemy.types import NullType
 
 from ptah_migrate._runtime import named
 from ptah_migrate._runtime.autogenerate import values
@@ -202,6 +203,13 @@ class Renderer:
             rendered = hook(kind, thing, context)
             if rendered is not False:
                 return rendered
+        if isinstance(thing, NullType):
+            raise ModelsError(
+                f"a column of package '{self.comparison.package.name}' has no type: "
+                "what it refers to is not in its models",
+                hint="name the type beside the foreign key: "
+                "sa.Column('user_id', sa.Integer, sa.ForeignKey('users.id'))",
+            )
         if kind == "type":
             self._import(type(thing).__module__)
         found = named.kind_of(thing) if kind == "type" and isinstance(thing, Enum) else None
