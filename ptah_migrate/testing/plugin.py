@@ -161,9 +161,9 @@ def pytest_collection_modifyitems(
     above = _above(session)
     for name in asked.names:
         node = PackageNode.from_parent(above, name=name, nodeid=f"{ROOT}::{name}")
-        node.subject = asked.packages.subject(name)
+        node.subject, node.asked = asked.packages.subject(name), asked
         if node.nodeid not in there:
-            items.extend(item for item in session.genitems(node) if asked.wants(item.nodeid))
+            items.extend(session.genitems(node))
 
 
 def _above(session: pytest.Session) -> pytest.Collector:
@@ -201,12 +201,15 @@ class PackageNode(pytest.Collector):
     """The checks of one package: a known one, or the one that a test module names."""
 
     subject: Subject | None = None
+    asked: _Session | None = None
     tests: MigrationTests | None = None
 
     def collect(self) -> Iterator[CheckItem]:
-        """Yield an item for each check."""
+        """Yield an item for each check that is asked for."""
         subject = self.subject or self._said()
         for check in CHECKS:
+            if self.asked is not None and not self.asked.wants(f"{self.nodeid}::{check.name}"):
+                continue
             item = CheckItem.from_parent(self, name=check.name, callobj=_function(subject, check))
             item.add_marker(ROOT)
             item.extra_keyword_matches.add(subject.name)

@@ -115,7 +115,7 @@ def sound(root: Path, changes: Mapping[str, str | None] | None = None) -> Path:
     return build(root, {name: text for name, text in files.items() if text is not None})
 
 
-@dataclass
+@dataclass(eq=False)  # plug-ins are kept in sets
 class Outcomes:
     """What became of the checks, by name: of those that pass nothing, of others their words."""
 
@@ -123,6 +123,11 @@ class Outcomes:
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    collected: list[str] = field(default_factory=list)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take note of what will run."""
+        self.collected = [item.nodeid for item in session.items]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of a report."""
