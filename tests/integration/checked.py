@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,17 +150,24 @@ def session(pytester: pytest.Pytester, *args: str) -> Outcomes:
 
 
 def process(
-    directory: Path, *args: str, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *args: str,
+    environment: Mapping[str, str] | None = None,
+    plugins: Collection[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run pytest as people do, as a process that sees nothing of the session around it."""
+    """
+    Run pytest as people do, as a process that sees nothing of the session around it.
+
+    Of the plug-ins that test migrations too it loads those that are named.
+    """
     kept = {
         key: value
         for key, value in os.environ.items()
         if key not in ("CI", "COLUMNS", "LINES", "FORCE_COLOR", "BUILD_NUMBER")
         and not key.startswith(("PYTEST", "PTAH_MIGRATE_"))
     }
-    others = ("alembic-gauntlet", "asyncio", "pytest_alembic")
-    words = [word for other in others for word in ("-p", f"no:{other}")]
+    others = {"alembic-gauntlet", "asyncio", "pytest_alembic"} - set(plugins)
+    words = [word for other in sorted(others) for word in ("-p", f"no:{other}")]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, *args],
         cwd=directory,

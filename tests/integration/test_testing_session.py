@@ -200,7 +200,14 @@ def test_a_module_without_its_package(pytester: pytest.Pytester) -> None:
 # -- the database ----------------------------------------------------------------------
 
 
-def test_another_database(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["ptah_migrate::blog::upgrade_from_empty"], id="folder not looked into"),
+        pytest.param(["--ptah-migrate-package", "blog", "-k", "from_empty"], id="it is"),
+    ],
+)
+def test_another_database(pytester: pytest.Pytester, words: list[str]) -> None:
     """A fixture in the conftest.py of the tests replaces the database, for the checks too."""
     sound(
         pytester.path,
@@ -211,10 +218,11 @@ def test_another_database(pytester: pytest.Pytester) -> None:
                 "def ptah_engine():\n"
                 "    return sqlalchemy.create_engine('sqlite:///mine.sqlite')\n"
             ),
+            "tests/test_it.py": "def test_it(): pass\n",
         },
     )
 
-    found = session(pytester, "ptah_migrate::blog::upgrade_from_empty")
+    found = session(pytester, *words)
 
     assert found.passed == ["upgrade_from_empty"]
     with sqlite3.connect(pytester.path / "mine.sqlite") as connection:
