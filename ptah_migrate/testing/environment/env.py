@@ -12,12 +12,15 @@ from ptah_migrate._runtime.contexts import options_of
 
 config = context.config
 given = config.attributes
+package = given["ptah_package"]
 # pytest-alembic puts None where it was told nothing.
-metadata = given.get("target_metadata")
+target_metadata = given.get("target_metadata")
+if target_metadata is None:
+    target_metadata = schema.metadata(package)
 options: dict[str, Any] = {
     "compare_server_default": True,
-    **options_of(given["ptah_package"]),
-    "target_metadata": schema.metadata(given["ptah_package"]) if metadata is None else metadata,
+    **options_of(package),
+    "target_metadata": target_metadata,
 }
 
 
