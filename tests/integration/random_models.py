@@ -39,7 +39,6 @@ TYPES: dict[str, Any] = {
     "time": sa.Time,
     "bytes": sa.LargeBinary,
     "json": sa.JSON,
-    "uuid": sa.Uuid,
     "colour": lambda: sa.Enum("red", "dark 'green'", "blue", name="colour"),
     "mood": lambda: sa.Enum("good", "bad", name="mood"),
     "plain": lambda: sa.Enum("a", "b", name="plain", native_enum=False, length=12),
@@ -69,7 +68,7 @@ def columns(draw: st.DrawFn, name: str) -> dict[str, Any]:
         "default": default,
         "unique": kind in INDEXABLE and draw(st.integers(0, 5)) == 0,
         "index": kind in INDEXABLE and draw(st.integers(0, 3)) == 0,
-        "comment": draw(st.sampled_from([None, None, None, "It's a \"comment\": 5 %"])),
+        "comment": draw(st.sampled_from([None, None, None, 'It\'s a "comment": 5 %'])),
     }
 
 
@@ -87,6 +86,7 @@ def models(draw: st.DrawFn) -> list[dict[str, Any]]:
                 "columns": [draw(columns(title)) for title in titles],
                 "referred": referred,
                 "together": draw(st.booleans()),
+                "token": draw(st.booleans()),
             }
         )
     for one in found:
@@ -104,6 +104,8 @@ def build(tables: list[dict[str, Any]], *, named: bool) -> sa.MetaData:
             sa.Column(f"{name}_id", sa.ForeignKey(f"{name}.id"), index=True)
             for name in one["referred"]
         ]
+        if one["token"]:
+            parts.append(sa.Column("token", sa.Uuid, nullable=False, unique=True))
         short = [c["name"] for c in one["columns"] if c["kind"] in ("integer", "string", "flag")]
         if one["together"] and len(short) > 1:
             parts.append(sa.UniqueConstraint(*short[:2]))

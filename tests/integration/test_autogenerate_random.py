@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
@@ -20,11 +21,12 @@ from ptah_migrate.registry import make_package
 from tests.helpers import Database
 from tests.integration.random_models import build, models
 
+F = TypeVar("F", bound=Callable[..., None])
 HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 PHASES = [Phase.explicit, Phase.generate]  # shrinking a failure takes minutes
 
 
-def quick(examples: int) -> Any:
+def quick(examples: int) -> Callable[[F], F]:
     """Return settings that give the same models on every machine."""
     return settings(
         max_examples=examples,
@@ -53,7 +55,7 @@ class Round:
         """Bring a database to one model after the other and back to nothing."""
         folder = self.package()
         before = set(sa.inspect(engine).get_table_names())
-        for metadata in versions:
+        for place, metadata in enumerate(versions):
             package = make_package("blog", str(folder), metadata=metadata, fresh="steps")
             registry = Registry([package])
             written = self.write(engine, registry)
@@ -61,7 +63,7 @@ class Round:
 
             assert Migrator(engine, registry).differences() == {"blog": ()}
             assert not self.write(engine, registry), "the second run wrote something"
-            if written:
+            if written and place:
                 Migrator(engine, registry).downgrade("blog:-1")
                 Migrator(engine, registry).upgrade()
                 assert Migrator(engine, registry).differences() == {"blog": ()}
@@ -94,7 +96,7 @@ class Round:
 
 @pytest.mark.slow
 def test_random_models(tmp_path: Path, sqlite_database: Database) -> None:
-    """A hundred models, changed once: no difference is left, files are formatted, a second run rests."""
+    """A hundred models, changed once, leave no difference, and files as formatters want them."""
     rounds = Round(tmp_path)
 
     @quick(100)
@@ -116,7 +118,7 @@ def test_random_models_on_servers(server: str, make_database: Any, tmp_path: Pat
     rounds = Round(tmp_path)
     engine = make_database(server).engine
 
-    @quick(8)
+    @quick(4)
     @given(first=models(), second=models(), named=st.booleans())
     def trip(first: list[dict[str, Any]], second: list[dict[str, Any]], named: bool) -> None:
         rounds.trip(engine, [build(first, named=named), build(second, named=named)])

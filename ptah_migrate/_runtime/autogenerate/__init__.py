@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alembic.operations import ops
 
 from ptah_migrate._runtime.answers import Silent
-from ptah_migrate._runtime.autogenerate import filling, kinds, renames
+from ptah_migrate._runtime.autogenerate import filling, kinds, leftovers, naming, renames
 from ptah_migrate._runtime.autogenerate.message import message
 from ptah_migrate._runtime.autogenerate.operations import key
 from ptah_migrate._runtime.autogenerate.rendering import Renderer
@@ -59,7 +59,8 @@ def _body(
 ) -> Body:
     package = comparison.package.name
     before = kinds.existing(comparison, renamed)
-    prepared = kinds.prepare(comparison, renamed)
+    naming.name(renamed)
+    prepared = leftovers.cleared(comparison, kinds.prepare(comparison, renamed))
     up, down = _directed(comparison, prepared, histories.get(package))
     filled = filling.apply(up, package, comparison.metadata, ask)
     back = filling.apply(down, package, comparison.metadata, Silent())

@@ -46,11 +46,18 @@ class _Table:
         self.closing: Operations = []
 
     def filled(self) -> Iterator[ops.MigrateOperation]:
+        retyped = {
+            one.column_name
+            for one in self.op.ops
+            if isinstance(one, ops.AlterColumnOp) and _closes(one) and one.modify_type is not None
+        }
         for one in self.op.ops:
             if isinstance(one, ops.AddColumnOp):
                 self._add(one)
+            elif isinstance(one, ops.AlterColumnOp) and one.column_name in retyped:
+                self._retype(one)
             else:
-                if isinstance(one, ops.AlterColumnOp) and one.modify_nullable is False:
+                if isinstance(one, ops.AlterColumnOp) and _closes(one):
                     self._close(one)
                 self.closing.append(one)
         if not self.filling and not self._split:
@@ -83,6 +90,27 @@ class _Table:
                 modify_nullable=False,
             )
         )
+
+    def _retype(self, one: ops.AlterColumnOp) -> None:
+        """Change a type before what is empty is filled with a value of the new one."""
+        if not _closes(one):
+            self.adding.append(one)
+            return
+        self._close(one)
+        closing = ops.AlterColumnOp(
+            one.table_name,
+            one.column_name,
+            schema=one.schema,
+            existing_type=one.modify_type,
+            existing_server_default=_new_default(one),
+            existing_comment=one.existing_comment
+            if one.modify_comment is False
+            else one.modify_comment,
+            modify_nullable=False,
+        )
+        one.modify_nullable = None
+        self.adding.append(one)
+        self.closing.append(closing)
 
     def _close(self, one: ops.AlterColumnOp) -> None:
         """Fill what is empty in a column that is there; its new default is not for old rows."""
@@ -120,6 +148,15 @@ def _needs_value(column: Column[Any]) -> bool:
     if column.nullable or column.primary_key:
         return False
     return column.server_default is None and column.computed is None and column.identity is None
+
+
+def _closes(op: ops.AlterColumnOp) -> bool:
+    return op.modify_nullable is False
+
+
+def _new_default(op: ops.AlterColumnOp) -> Any:
+    changed = op.modify_server_default is not False
+    return op.modify_server_default if changed else op.existing_server_default
 
 
 def _default(op: ops.AlterColumnOp) -> Any:

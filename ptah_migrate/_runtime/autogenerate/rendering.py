@@ -17,9 +17,12 @@ from alembic.operations import ops
 from sqlalchemy import Enum
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import CompileError
+from sqlalchemy.types import NullType
 
 from ptah_migrate._runtime import named
 from ptah_migrate._runtime.autogenerate import values
+from ptah_migrate._runtime.autogenerate.casting import using
+from ptah_migrate._runtime.autogenerate.naming import CONVENTION, DropUnnamed
 from ptah_migrate._runtime.autogenerate.operations import Code, FillRows
 from ptah_migrate._runtime.contexts import options_of
 from ptah_migrate.errors import ModelsError
@@ -29,11 +32,6 @@ if TYPE_CHECKING:
 
     from ptah_migrate._runtime.comparison import Comparison
 
-# Constraints that nobody named, so that SQLite finds what it is to drop.
-CONVENTION = {
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-}
 # What every database does to a table that exists, without batch mode.
 _INDEXES = (ops.CreateIndexOp, ops.DropIndexOp)
 _POSTGRESQL_IMPORT = "from sqlalchemy.dialects import postgresql"
@@ -54,7 +52,6 @@ class Renderer:
         self.batch = bool(options.get("render_as_batch", True))
         self._theirs = _hooks(options.get("render_item"))
         self._creating = False
-        self._unnamed = False
         self.context.imports = set()
 
     @property
@@ -125,9 +122,6 @@ class Renderer:
     # -- one table ---------------------------------------------------------------
 
     def _modified(self, op: ops.ModifyTableOps) -> list[ast.stmt]:
-        self._unnamed = False
-        for one in op.ops:
-            self._name(one)
         batch = self.batch and not all(isinstance(one, _INDEXES) for one in op.ops)
         self.context.opts["render_as_batch"] = batch
         text = self._text(op)
@@ -143,37 +137,23 @@ class Renderer:
         call = block.items[0].context_expr
         assert isinstance(call, ast.Call)
         call.keywords = [one for one in call.keywords if not _is_none(one.value)]
-        if self._unnamed:
+        if any(isinstance(one, DropUnnamed) for one in op.ops):
             convention = ast.parse(repr(CONVENTION), mode="eval").body
             call.keywords.append(ast.keyword("naming_convention", convention))
         return [block]
 
-    def _name(self, one: ops.MigrateOperation) -> None:
-        """Give a constraint without a name one: on a table that exists it needs one."""
-        if getattr(one, "constraint_name", "") is not None:
-            return
-        if isinstance(one, ops.CreateForeignKeyOp):
-            one.constraint_name = _key_name(one.source_table, one.local_cols, one.referent_table)
-        elif isinstance(one, ops.CreateUniqueConstraintOp):
-            one.constraint_name = _unique_name(one.table_name, list(map(str, one.columns)))
-        elif isinstance(one, ops.DropConstraintOp):
-            self._unnamed = True
-            found = _dropped_name(one)
-            if found is not None:
-                one.constraint_name = found
-
     def _completed(self, op: ops.ModifyTableOps, found: list[ast.stmt]) -> list[ast.stmt]:
         """Add to changes of types how PostgreSQL gets from the old to the new values."""
         altered = [one for one in op.ops if isinstance(one, ops.AlterColumnOp)]
-        casts = {one.column_name: cast for one in altered if (cast := _cast(one))}
+        casts = {one.column_name: cast for one in altered if (cast := using(one))}
         for statement in found:
             call = statement.value if isinstance(statement, ast.Expr) else None
             if not isinstance(call, ast.Call) or getattr(call.func, "attr", "") != "alter_column":
                 continue
             name = call.args[0 if self.batch else 1]
-            using = casts.get(str(name.value)) if isinstance(name, ast.Constant) else None
-            if using and any(one.arg == "type_" for one in call.keywords):
-                call.keywords.append(ast.keyword("postgresql_using", ast.Constant(using)))
+            found_cast = casts.get(str(name.value)) if isinstance(name, ast.Constant) else None
+            if found_cast and any(one.arg == "type_" for one in call.keywords):
+                call.keywords.append(ast.keyword("postgresql_using", ast.Constant(found_cast)))
         return found
 
     # -- rows --------------------------------------------------------------------
@@ -223,6 +203,13 @@ class Renderer:
             rendered = hook(kind, thing, context)
             if rendered is not False:
                 return rendered
+        if isinstance(thing, NullType):
+            raise ModelsError(
+                f"a column of package '{self.comparison.package.name}' has no type: "
+                "what it refers to is not in its models",
+                hint="name the type beside the foreign key: "
+                "sa.Column('user_id', sa.Integer, sa.ForeignKey('users.id'))",
+            )
         if kind == "type":
             self._import(type(thing).__module__)
         found = named.kind_of(thing) if kind == "type" and isinstance(thing, Enum) else None
@@ -309,39 +296,3 @@ def _is_none(node: ast.expr) -> bool:
 def _identifier(name: str) -> str:
     found = re.sub(r"\W", "_", name)
     return found if found.isidentifier() and not keyword.iskeyword(found) else f"_{found}"
-
-
-def _cast(op: ops.AlterColumnOp) -> str:
-    """Return an expression that PostgreSQL turns the old values into the new type with."""
-    if op.modify_type is None or op.existing_type is None:
-        return ""
-    try:
-        new = op.modify_type.compile(dialect=named.POSTGRESQL)
-        old = op.existing_type.compile(dialect=named.POSTGRESQL)
-    except CompileError:
-        return ""
-    if new.partition("(")[0] == old.partition("(")[0]:
-        return ""
-    column = named.POSTGRESQL.identifier_preparer.quote(op.column_name)
-    return f"{column}::{new}"
-
-
-def _key_name(table: str, columns: Sequence[str], referred: str) -> str:
-    return f"fk_{table}_{'_'.join(columns)}_{referred}"
-
-
-def _unique_name(table: str, columns: Sequence[str]) -> str:
-    return f"uq_{table}_{'_'.join(columns)}"
-
-
-def _dropped_name(op: ops.DropConstraintOp) -> str | None:
-    constraint = op.to_constraint()
-    columns = [str(name) for name in getattr(constraint, "column_keys", ())]
-    if op.constraint_type == "foreignkey":
-        elements: list[Any] = getattr(constraint, "elements", [])
-        referred = elements[0].target_fullname.rpartition(".")[0].rpartition(".")[2]
-        return _key_name(op.table_name, columns, referred)
-    if op.constraint_type == "unique":
-        found = [str(column.name) for column in getattr(constraint, "columns", ())]
-        return _unique_name(op.table_name, found or columns)
-    return None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from alembic.operations import ops
 from sqlalchemy import MetaData, Table
 
+from ptah_migrate._runtime.autogenerate import casting
 from ptah_migrate._runtime.autogenerate.operations import key
 
 Operations = list[ops.MigrateOperation]
@@ -31,11 +32,16 @@ def tidy(found: Sequence[ops.MigrateOperation], metadata: MetaData) -> Operation
                 for one in kept:
                     if isinstance(one, ops.AlterColumnOp):
                         _generalise(one, metadata.tables.get(key(op)))
-                ordered = sorted(kept, key=lambda one: not _drops_key(one))
+                parts = [part for one in kept for part in _parts(one)]
+                ordered = sorted(parts, key=lambda one: not _drops_key(one))
                 result.append(ops.ModifyTableOps(op.table_name, ordered, schema=op.schema))
         else:
             result.append(op)
     return result
+
+
+def _parts(op: ops.MigrateOperation) -> Sequence[ops.MigrateOperation]:
+    return casting.parted(op) if isinstance(op, ops.AlterColumnOp) else [op]
 
 
 def _generalise(op: ops.AlterColumnOp, table: Table | None) -> None:
