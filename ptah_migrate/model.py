@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 # What a registration may say about a database in which the package has no row.
 FRESH = ("auto", "steps", "create")
@@ -237,11 +237,16 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did; ``waited`` is the time spent on the lock, in seconds."""
+    """
+    What a run did; ``waited`` is the time spent on the lock, in seconds.
+
+    ``rows`` are those of every package in the database, where nothing was to be done.
+    """
 
     plan: Plan
     done: tuple[Done, ...] = ()
     waited: float = 0.0
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +286,83 @@ class Difference:
     words: str
     kind: str = ""
     side: str = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """
+    What a revision does, as Python source that was rendered from the models.
+
+    Attributes:
+        package: whose revision.
+        upgrade: statements of ``upgrade()``, not indented; empty for none.
+        downgrade: statements of ``downgrade()``.
+        imports: import statements that these need.
+        requires: revisions of other packages that must be there before.
+        after: packages whose new revision of the same run must be there before.
+        notes: what was decided where nobody could be asked.
+        changes: what was found, in words, one by one.
+        message: the same in one short line.
+
+    """
+
+    package: str
+    upgrade: str = ""
+    downgrade: str = ""
+    imports: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    message: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.upgrade or self.downgrade)
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """What may have been renamed: a column of ``table``, or a table where that is empty."""
+
+    package: str
+    table: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.old}:{self.new}" if self.table else f"{self.old}:{self.new}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """
+    A column that must have a value in every row, and the rows there may be without one.
+
+    ``default`` is the Python source of what they get if nobody says; None where
+    there is no safe one.
+    """
+
+    package: str
+    table: str
+    column: str
+    type: str
+    default: str | None
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
+
+
+class Questioner(Protocol):
+    """Answers what the models cannot tell."""
+
+    def renamed(self, rename: Rename) -> bool:
+        """Return whether a thing was renamed; otherwise it is dropped, and another one added."""
+
+    def value(self, fill: Fill, problem: str) -> str | None:
+        """Return what existing rows get, None for the default; ``problem``: of the last answer."""
+
+    def notes(self, package: str) -> tuple[str, ...]:
+        """Return what was decided for a package without asking anybody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,15 @@ add-on can be listed, and named, without stopping the others.
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import sys
 import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import fields, replace
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, distributions, entry_points
 from os import PathLike, fspath
@@ -22,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ptah_migrate import cache
 from ptah_migrate.errors import (
     ConfigError,
     PackagePathError,
@@ -291,10 +295,24 @@ def from_entry_points() -> tuple[tuple[Package, ...], tuple[Problem, ...]]:
     Return the packages of every installed distribution, and what could not be used.
 
     No package is imported. Two distributions that claim one name are a problem
-    of that name only: neither is used, both are named.
+    of that name only: neither is used, both are named. What was found before
+    is taken again while nothing was installed or removed meanwhile.
     """
+    now, path = cache.clock(), cache.search_path()
+    remembered = _remembered(path)
+    if remembered is not None:
+        return remembered, ()
+    found, problems, folders = _located()
+    if not problems:
+        _remember(path, found, folders, now)
+    return found, problems
+
+
+def _located() -> tuple[tuple[Package, ...], tuple[Problem, ...], dict[str, str]]:
+    """Return the packages, the problems, and the folder that each entry point names."""
     found: dict[str, Package] = {}
     clashes: set[str] = set()
+    folders: dict[str, str] = {}
     entries, problems = _entry_points()
     for entry in entries:
         try:
@@ -303,9 +321,66 @@ def from_entry_points() -> tuple[tuple[Package, ...], tuple[Problem, ...]]:
                 if other.paths != package.paths:
                     clashes.add(package.name)
                     problems.append(_clash(other, package))
+            folders[_spec(entry.value)] = str(resolve_path(_spec(entry.value)))
         except PtahMigrateError as error:
             problems.append(Problem(entry.name, _entry_problem(entry, error), error.hint))
-    return tuple(p for p in found.values() if p.name not in clashes), tuple(problems)
+    packages = tuple(p for p in found.values() if p.name not in clashes)
+    return packages, tuple(problems), folders
+
+
+def _remembered(path: list[list[Any]]) -> tuple[Package, ...] | None:
+    """Return the packages that were found when everything was as it is now."""
+    value = cache.load("installed", repr(sys.path))
+    try:
+        if value is None or value["path"] != path or not cache.unchanged(value["stamps"]):
+            return None
+        if any(is_moved(spec, folder) for spec, folder in value["folders"].items()):
+            return None
+        return tuple(map(_package, value["packages"]))
+    except (LookupError, TypeError, ValueError, AttributeError, PtahMigrateError):
+        return None  # whatever it is, it is not of our making
+
+
+def _remember(
+    path: list[list[Any]], packages: Sequence[Package], folders: Mapping[str, str], now: int
+) -> None:
+    stamps = cache.stamped(cache.distributions())
+    for folder in folders.values():
+        stub = os.path.join(folder, "__init__.py")  # noqa: PTH118 - hot
+        stamps += cache.stamped([stub] if cache.stamp(stub) else [stub, folder])
+    rows = [_row(package) for package in packages]
+    with suppress(TypeError, ValueError, PtahMigrateError):
+        # A literal that JSON does not keep as it is would come back as another one.
+        kept = tuple(_package(row) for row in json.loads(json.dumps(rows)))
+        if cache.settled(stamps, now) and kept == tuple(packages):
+            value = {"path": path, "stamps": stamps, "folders": dict(folders)}
+            cache.store("installed", repr(sys.path), {**value, "packages": rows})
+
+
+def _row(package: Package) -> dict[str, Any]:
+    """Return what `make_package` has to be told, without what it assumes anyway."""
+    said = {
+        field.name: getattr(package, field.name)
+        for field in fields(package)
+        if field.name not in ("paths", "skip_tables", "origin")
+        and getattr(package, field.name) not in (None, False, "", "auto", {})
+    }
+    origin = package.origin
+    return {**said, "path": package.paths, "origin": [origin.file, origin.line, origin.detail]}
+
+
+def _package(row: dict[str, Any]) -> Package:
+    return make_package(**{**row, "origin": Origin(Source.ENTRY_POINT, *row["origin"])})
+
+
+def is_moved(spec: str, folder: str) -> bool:
+    """Return whether a module that was loaded meanwhile says that an asset is elsewhere."""
+    module, colon, rest = spec.partition(":")
+    loaded = sys.modules.get(module) if colon else None
+    if loaded is None or not getattr(loaded, "__file__", None):
+        return False
+    parent = os.path.dirname(str(loaded.__file__))  # noqa: PTH120 - hot
+    return os.path.join(parent, *filter(None, rest.split("/"))) != folder  # noqa: PTH118 - hot
 
 
 # What importlib.metadata raises for a damaged distribution; each Python has its own words.
@@ -374,8 +449,7 @@ def located(name: str, value: str, origin: Origin) -> tuple[Package, ...]:
         RegistrationError: the stub cannot be read, or says something impossible.
 
     """
-    value = value.strip()
-    spec = value if ":" in value else _spec_of_module(value)
+    spec = _spec(value)
     folder = _directory(name, spec)
     stub = folder / "__init__.py"
     packages = [
@@ -383,6 +457,12 @@ def located(name: str, value: str, origin: Origin) -> tuple[Package, ...]:
         for line, said in (_registrations(stub) if stub.is_file() else ())
     ]
     return tuple(packages) or (make_package(name, spec, origin=replace(origin, file=str(folder))),)
+
+
+def _spec(value: str) -> str:
+    """Return the asset that the value of an entry point means."""
+    value = value.strip()
+    return value if ":" in value else _spec_of_module(value)
 
 
 def _spec_of_module(module: str) -> str:
@@ -513,13 +593,14 @@ def from_project(directory: Path) -> tuple[Package, ...]:
     origin = Origin(Source.PROJECT, detail=root.name)
     found: dict[str, Package] = {}
     for name, value in sorted(_entries(read_project(root)).items()):
-        _importable(source_folder(root, re.split("[.:]", str(value))[0]))
+        importable(source_folder(root, re.split("[.:]", str(value))[0]))
         for package in located(str(name), str(value), origin):
             found.setdefault(package.name, package)
     return tuple(found.values())
 
 
-def _importable(folder: Path) -> None:
+def importable(folder: Path) -> None:
+    """Put a source folder on ``sys.path``."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
         PathFinder.invalidate_caches()

@@ -18,7 +18,17 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 
-from tests.helpers import DATABASES, Command, Database, PackageMaker, Result, Server, invoke
+from tests.helpers import (
+    CACHE,
+    DATABASES,
+    OURS,
+    Command,
+    Database,
+    PackageMaker,
+    Result,
+    Server,
+    invoke,
+)
 
 POSTGRESQL = os.environ.get(
     "PTAH_MIGRATE_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -29,6 +39,15 @@ CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 # A loaded machine is no reason to fail; in CI the examples are the same on every run.
 settings.register_profile("ptah", deadline=None, derandomize=CI)
 settings.load_profile("ptah")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep what is remembered out of the user's cache directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv(CACHE, str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +145,7 @@ def run_cli(tmp_path: Path, packages_root: Path) -> Command:
 def invoke_cli(packages_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Return a function that runs ``ptah-migrate`` inside this process."""
     for name in list(os.environ):
-        if name.startswith("PTAH_MIGRATE_"):
+        if name.startswith(OURS) and name != CACHE:
             monkeypatch.delenv(name)
     return invoke
 

@@ -30,6 +30,8 @@ from ptah_migrate.model import Package
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 BODY = str | tuple[str, str]
+OURS = "PTAH_MIGRATE_"  # how the variables begin that a test must not find set
+CACHE = "PTAH_MIGRATE_CACHE"  # but for this one, which `conftest` sets
 SOURCE = Path(ptah_migrate.__file__).parents[1]  # where processes import ptah_migrate from
 
 # -- packages on disk -----------------------------------------------------------------
@@ -466,7 +468,7 @@ class Command:
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of a run."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PTAH_MIGRATE_")}
+        kept = {k: v for k, v in os.environ.items() if k == CACHE or not k.startswith(OURS)}
         return {
             **kept,
             "PYTHONDONTWRITEBYTECODE": "1",  # a file rewritten within a second must be read again

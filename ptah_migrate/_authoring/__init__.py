@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ptah_migrate._authoring.checks import Finding, check_files
-from ptah_migrate._authoring.conventions import Conventions, conventions
+from ptah_migrate._authoring.conventions import Conventions, conventions, first, of_project
 from ptah_migrate._authoring.fileplan import FilePlan, apply, diff
 from ptah_migrate._authoring.files import FileChange
-from ptah_migrate._authoring.package import plan_init
+from ptah_migrate._authoring.package import Own, plan_init
 from ptah_migrate._authoring.rebase import Move, Rebase, plan_rebase, rebase
+from ptah_migrate._authoring.references import Reference
 from ptah_migrate._authoring.retract import retract
-from ptah_migrate._authoring.revision import NewRevision, merge, revision
+from ptah_migrate._authoring.revision import NewRevision, Wanted, merge, revision, revisions
 from ptah_migrate._authoring.undo import plan_undo
 from ptah_migrate._authoring.update import plan_update
 from ptah_migrate._authoring.wheel import check_wheel, check_wheels
@@ -23,14 +24,19 @@ __all__ = [
     "Finding",
     "Move",
     "NewRevision",
+    "Own",
     "Rebase",
+    "Reference",
+    "Wanted",
     "apply",
     "check_files",
     "check_wheel",
     "check_wheels",
     "conventions",
     "diff",
+    "first",
     "merge",
+    "of_project",
     "plan_init",
     "plan_rebase",
     "plan_undo",
@@ -38,4 +44,5 @@ __all__ = [
     "rebase",
     "retract",
     "revision",
+    "revisions",
 ]

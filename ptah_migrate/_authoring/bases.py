@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from ptah_migrate._authoring import skeleton
-from ptah_migrate._authoring.scaffold import Scaffold
+from ptah_migrate._authoring.blueprint import Blueprint
 from ptah_migrate._authoring.state import Record, digest, lf
-from ptah_migrate.errors import AuthoringError
+from ptah_migrate.errors import AuthoringError, ConfigError
 
 _COMMITS = 1000  # that are looked through for one file
 _SECONDS = 30
@@ -25,10 +24,11 @@ _SECONDS = 30
 class Bases:
     """The files of a project as they were generated, found when they are asked for."""
 
-    def __init__(self, root: Path, record: Record, template: Scaffold) -> None:
+    def __init__(self, root: Path, record: Record, earlier: Callable[[], Blueprint | None]) -> None:
+        """Take what returns the earlier template, where that is to be had."""
         self._root = root
         self._record = record
-        self._template = template
+        self._earlier = earlier
 
     def find(self, name: str) -> bytes | None:
         """Return a file as it was generated, or None when that is not to be found."""
@@ -46,11 +46,10 @@ class Bases:
 
     @cached_property
     def _rendered(self) -> Mapping[str, bytes]:
-        folder = self._template.folder(self._record.version)
-        if folder is None:
-            return {}
-        with suppress(AuthoringError):  # there is another place to look
-            return skeleton.render(self._record.answers, folder)
+        with suppress(AuthoringError, ConfigError):  # there is another place to look
+            earlier = self._earlier()
+            if earlier is not None:
+                return earlier.render(self._record.answers).files
         return {}
 
 

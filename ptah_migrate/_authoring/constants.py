@@ -12,7 +12,7 @@ import codecs
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ptah_migrate._authoring.templates import literal
 
@@ -41,6 +41,46 @@ def replaced(source: bytes, *, revision: str, down_revision: str) -> bytes:
         new = new[:start] + _like(body[start:end], wanted[name]) + new[end:]
     _verify(tree, nodes, wanted, new)
     return source[: len(source) - len(body)] + new
+
+
+_NAMING = ("requires", "run_before", "depends_on")
+
+
+def renamed(source: bytes, names: Mapping[str, str]) -> bytes:
+    """
+    Return a revision file that names other revisions of other packages.
+
+    ``names`` maps ``package:id`` to what stands there instead; a ``?`` in front stays.
+
+    Raises:
+        Unsure: they do not stand there as plain texts, or the file is not UTF-8.
+
+    """
+    body = source.removeprefix(_BOM)
+    tree = _parse(body)
+    nodes = {node: name for node, name in _named(tree) if name.removeprefix("?") in names}
+    if {name.removeprefix("?") for name in nodes.values()} != set(names):
+        raise Unsure("they are not plain texts in it")
+    new = body
+    for node, name in sorted(
+        nodes.items(), key=lambda pair: (pair[0].lineno, pair[0].col_offset), reverse=True
+    ):
+        start, end = _span(body, node)
+        node.value = name[: name.startswith("?")] + names[name.removeprefix("?")]
+        node.kind = None
+        new = new[:start] + _like(body[start:end], node.value) + new[end:]
+    if ast.dump(_parse(new)) != ast.dump(tree):
+        raise Unsure("its constants cannot be replaced safely")
+    return source[: len(source) - len(body)] + new
+
+
+def _named(tree: ast.Module) -> Iterator[tuple[ast.Constant, str]]:
+    """Yield every text in the constants that name other revisions."""
+    for name in _NAMING:
+        for value in _values(tree, name):
+            for node in ast.walk(value):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node, node.value
 
 
 def _parse(body: bytes) -> ast.Module:

@@ -13,20 +13,23 @@ from ptah_migrate.registry import project_root, read_project
 FILE_TEMPLATE = "ptah_migrate.file_template"
 FORMAT = "ptah_migrate.format"
 TEMPLATES = "ptah_migrate.templates"
+PACKAGE_TEMPLATE = "ptah_migrate.package_template"
 
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
     """
-    What the settings say about revision files; nothing of it by default.
+    What the settings say about generated files; nothing of it by default.
 
     ``file_template`` is ``{rev}`` or ``{rev}_{slug}``, ``formatter`` ``ruff`` or
-    ``black``, ``templates`` an absolute folder or ``git+URL[@REF][#FOLDER]``.
+    ``black``; ``templates`` (of revisions) and ``package_template`` (of ``init``)
+    are an absolute folder or ``git+URL[@REF][#FOLDER]``.
     """
 
     file_template: str = ""
     formatter: str = ""
     templates: str = ""
+    package_template: str = ""
 
     def naming_of(self, folder: Path) -> str:
         """Return how files are named in a folder: a head file there means with slugs."""
@@ -48,7 +51,8 @@ def conventions(settings: Mapping[str, Any], root: Path | None = None) -> Conven
     found = Conventions(
         file_template=str(settings.get(FILE_TEMPLATE) or "").strip(),
         formatter=str(settings.get(FORMAT) or "").strip(),
-        templates=_templates(str(settings.get(TEMPLATES) or "").strip(), root or Path.cwd()),
+        templates=_source(settings, TEMPLATES, root),
+        package_template=_source(settings, PACKAGE_TEMPLATE, root),
     )
     if found.file_template:
         naming.check_file_template(found.file_template)
@@ -57,11 +61,12 @@ def conventions(settings: Mapping[str, Any], root: Path | None = None) -> Conven
     return found
 
 
-def _templates(source: str, root: Path) -> str:
+def _source(settings: Mapping[str, Any], key: str, root: Path | None) -> str:
+    source = str(settings.get(key) or "").strip()
     if not source or sources.is_git(source):
-        sources.check_source(source)
+        sources.check_source(source, f"the setting {key.partition('.')[2]}")
         return source
-    return str(root.absolute() / Path(source).expanduser())
+    return str((root or Path.cwd()).absolute() / Path(source).expanduser())
 
 
 def of_project(directory: Path) -> Conventions:
@@ -85,4 +90,5 @@ def first(own: Conventions, other: Conventions) -> Conventions:
         own.file_template or other.file_template,
         own.formatter or other.formatter,
         own.templates or other.templates,
+        own.package_template or other.package_template,
     )

@@ -11,6 +11,7 @@ import glob
 import os
 import secrets
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -282,7 +283,7 @@ def inside(root: Path, path: Path) -> Path:
     if ".." in path.parts or not path.is_relative_to(root) or not real.is_relative_to(home):
         raise _refused(path, f"is not inside '{root}'")
     parts = (*path.relative_to(root).parts, *real.relative_to(home).parts)
-    if any(part.lower() == ".git" for part in parts):
+    if any(_is_git(part) for part in parts):
         raise _refused(path, "belongs to git")
     if real.is_dir():
         raise _refused(path, "is a folder")
@@ -290,6 +291,12 @@ def inside(root: Path, path: Path) -> Path:
     if blocked is not None:
         raise _refused(path, f"cannot be made: '{blocked}' is not a folder")
     return real
+
+
+def _is_git(part: str) -> bool:
+    """Return whether a name is git's folder on some file system: NTFS and HFS+ ignore a lot."""
+    visible = "".join(char for char in part if unicodedata.category(char) != "Cf")
+    return visible.partition(":")[0].rstrip(". ").lower() in (".git", "git~1")
 
 
 def _refused(path: Path, why: str) -> AuthoringError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from ptah_migrate.errors import AuthoringError
 
 _LIMIT = 120.0
 _REGULAR = ("100644", "100755")  # no links, folders, other repositories
+_SQUASHED = re.compile(r"^commit ([0-9a-f]{40,64})$", re.MULTILINE)  # the first one is the tip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,49 @@ class Repository:
         for name in ("CHERRY_PICK_HEAD", "REBASE_HEAD"):
             if self._has(name):
                 return Sides(name, "HEAD", f"{name}^")
-        if not self._has("MERGE_HEAD"):
+        other = "MERGE_HEAD" if self._has("MERGE_HEAD") else self._squashed()
+        if not other:
             return None
-        bases = self._text("merge-base", "HEAD", "MERGE_HEAD").split()
-        return Sides("HEAD", "MERGE_HEAD", bases[0] if bases else "")
+        bases = self._text("merge-base", "HEAD", other).split()
+        return Sides("HEAD", other, bases[0] if bases else "")
+
+    def _squashed(self) -> str:
+        """Return the commit that ``merge --squash`` brought here, as git logs it, or nothing."""
+        try:
+            place = Path(
+                self.folder, self._text("rev-parse", "--git-path", "SQUASH_MSG").rstrip("\n")
+            )
+            found = _SQUASHED.search(place.read_text("utf-8", "replace"))
+        except (AuthoringError, OSError):
+            return ""
+        return found[1] if found and self._has(found[1]) else ""
+
+    def top(self) -> Path:
+        """Return the root of the working tree."""
+        return Path(self._text("rev-parse", "--show-toplevel").rstrip("\n"))
+
+    def is_unmerged(self) -> bool:
+        """Return whether anything in the whole repository is in conflict."""
+        return bool(self._text("ls-files", "-u", "-z", "--", ":/"))
+
+    def added_twice(self) -> dict[str, tuple[bytes, bytes]]:
+        """
+        Return the files of the folder that both sides added: theirs, and mine.
+
+        When changes are put onto a commit (``stash pop``, ``checkout --merge``)
+        the index holds what the commit has as stage 2, and the changes as 3.
+        """
+        stages: dict[str, set[str]] = {}
+        for entry in filter(None, self._text("ls-files", "-u", "-z", "--", ".").split("\0")):
+            facts, _, name = entry.partition("\t")
+            mode, _, stage = facts.split()
+            if mode in _REGULAR:
+                stages.setdefault(name, set()).add(stage)
+        return {
+            name: (self.content(":2", name), self.content(":3", name))
+            for name, found in stages.items()
+            if found == {"2", "3"}
+        }
 
     def names(self, commit: str) -> dict[str, str]:
         """Return the plain files of the folder, as a commit has them, with their hashes."""
@@ -151,6 +192,30 @@ def blobs(repository: Path, commit: str, folder: str) -> dict[str, bytes]:
             found[name.decode("utf-8", "replace").rpartition("/")[2]] = run(
                 "--git-dir", str(repository), "cat-file", "blob", identity
             )
+    return found
+
+
+def tree(repository: Path, commit: str, folder: str) -> dict[str, bytes]:
+    """
+    Return all files below a folder in a bare repository, by their path below it.
+
+    Raises:
+        AuthoringError: git fails, or there is a link or another repository among them.
+
+    """
+    place = f"{commit}:" if folder == "." else f"{commit}:{folder}"
+    listing = run("--git-dir", str(repository), "ls-tree", "-r", "-z", place)
+    found: dict[str, bytes] = {}
+    for entry in filter(None, listing.split(b"\0")):
+        facts, _, name = entry.partition(b"\t")
+        mode, _, identity = facts.decode("ascii").split()
+        path = name.decode("utf-8", "replace")
+        if mode not in _REGULAR:
+            raise AuthoringError(
+                f"the template has a link or another repository in it: {shown(path)}",
+                hint="only plain files are taken",
+            )
+        found[path] = run("--git-dir", str(repository), "cat-file", "blob", identity)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,12 +32,18 @@ class _Wish:
     paste: str
 
 
-def put_in(found: Found, *, registered: bool) -> Insertions:
-    """Return the insertions; ``registered``: the package has no need of ``config.include``."""
+def put_in(found: Found, *, registered: bool, besides: Collection[str] = frozenset()) -> Insertions:
+    """
+    Return the insertions, but for files ``besides``, which somebody else writes.
+
+    ``registered``: the package has no need of ``config.include``.
+    """
     changes: list[FileChange] = []
     texts: dict[str, str] = {}
     todo: list[str] = []
     for wish in _wishes(found, registered=registered):
+        if wish.file in besides:
+            continue
         path = files.inside(found.root, found.root / wish.file)
         before = files.read(path)
         if before is None:

@@ -7,24 +7,29 @@ Give a package its migrations, or make a project that has them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ptah_migrate._authoring import (
     answers,
+    blueprint,
     compare,
     files,
     insertions,
+    origins,
     project,
     scaffold,
-    skeleton,
     state,
 )
 from ptah_migrate._authoring.answers import Answer, Prompt
+from ptah_migrate._authoring.blueprint import Blueprint
 from ptah_migrate._authoring.compare import Compared
 from ptah_migrate._authoring.fileplan import FilePlan
 from ptah_migrate._authoring.files import FileChange
 from ptah_migrate._authoring.insertions import Insertions
 from ptah_migrate._authoring.naming import check_package, distribution_of, title_of
+from ptah_migrate._authoring.origins import Fetcher, Origin
 from ptah_migrate._authoring.project import Found
 from ptah_migrate._authoring.scaffold import Scaffold
 from ptah_migrate._authoring.state import Record
@@ -41,6 +46,7 @@ def plan_init(
     prompt: Prompt | None = None,
     conflicts: str = "stop",
     source: Scaffold | None = None,
+    own: Own | None = None,
 ) -> FilePlan:
     """
     Return what gives the package in a directory its migrations; writes nothing.
@@ -58,6 +64,7 @@ def plan_init(
         conflicts: what becomes of somebody's files in the way: ``stop``,
             ``force`` (they are kept as ``*.orig``) or ``skip``.
         source: the templates; those that came with ptah-migrate by default.
+        own: a template of somebody's own, over ours or instead of it.
 
     Raises:
         NameTakenError: the name cannot be a package's.
@@ -69,34 +76,36 @@ def plan_init(
     """
     compare.check_conflicts(conflicts)
     given = dict(data or {}) | ({} if title is None else {"title": title})
-    with scaffold.opened(source) as template:
-        return _plan(directory, name, given, prompt, conflicts, template, new=new)
+    found = _fresh(directory, name, given) if new else project.find(directory, name)
+    with scaffold.opened(source) as template, origins.fetcher() as fetch:
+        return _plan(found, given, prompt, conflicts, template, own or Own(), fetch, new=new)
 
 
 def _plan(
-    directory: Path,
-    name: str | None,
+    found: Found,
     given: Mapping[str, object],
     prompt: Prompt | None,
     conflicts: str,
     template: Scaffold,
+    own: Own,
+    fetch: Fetcher,
     *,
     new: bool,
 ) -> FilePlan:
-    found = _fresh(directory, name, given) if new else project.find(directory, name)
     records = state.load(found.root)
     old = records.get(found.name)
-    refuse_other_version(found.name, old, template)
-    found, chosen = answered(found, records, given, prompt, plugin=new)
-    generated = compare.look(
-        found.root, skeleton.render(chosen, template.package), old.files if old else {}
-    )
+    origin = _origin(found, old, own, fetch)
+    source = Blueprint(template.package, template.version, origin, own.trust)
+    refuse_other_version(found.name, old, source)
+    made = make(source, found, records, given, prompt, plugin=new)
+    found, chosen = made.found, made.answers
+    generated = compare.look(found.root, made.files, old.files if old else {})
     changes = [change for one in generated for change in compare.changes(one, conflicts)]
-    inserted = inserted_into(found, chosen)
+    inserted = inserted_into(made)
     kept = {one.name for one in generated if is_theirs(one)}
     hashes = {one.name: state.digest(one.content) for one in generated if one.name not in kept}
     record = remember(
-        found.root, chosen, hashes, (*changes, *inserted.changes), inserted, old, template
+        found.root, chosen, hashes, (*changes, *inserted.changes), inserted, old, source
     )
     return FilePlan(
         found.name,
@@ -112,24 +121,125 @@ def is_theirs(one: Compared) -> bool:
     return theirs and one.name in compare.OPTIONAL
 
 
-def refuse_other_version(name: str, old: Record | None, source: Scaffold) -> None:
+def refuse_other_version(name: str, old: Record | None, source: Blueprint) -> None:
     """
     Refuse to compare a project with a template that did not make it.
 
     Raises:
-        AuthoringError: it was made by a newer or an older version, or another template.
+        AuthoringError: it was made by a newer or an older version.
 
     """
-    if old is None or (old.version == source.version and old.template == skeleton.TEMPLATE):
+    if old is None or old.version == source.version:
         return
-    if old.template != skeleton.TEMPLATE:
-        raise AuthoringError(f"the files of '{name}' were made by template '{old.template}'")
+    if not (old.version and source.version):
+        raise AuthoringError(
+            f"the template of '{name}' became a whole one, or was one and has lost its copier.yml",
+            hint="run: ptah-migrate update",
+        )
     newer = old.version > source.version
     raise AuthoringError(
         f"the files of '{name}' were made by version {old.version} of the template, "
         f"this ptah-migrate has version {source.version}",
         hint="pip install --upgrade ptah-migrate" if newer else "run: ptah-migrate update",
     )
+
+
+# -- of what -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """
+    A template of somebody's own: a folder, or ``git+URL[@REF][#FOLDER]``.
+
+    ``template`` was named for this call, ``setting`` holds for new packages.
+    ``trust``: it may run programs.
+    """
+
+    template: str = ""
+    setting: str = ""
+    trust: bool = False
+
+
+def _origin(found: Found, old: Record | None, own: Own, fetch: Fetcher) -> Origin:
+    """Return the template to use: what made the package before, else what is named."""
+    named = own.template or own.setting or origins.BUILTIN
+    if old is None:
+        return origins.resolve(named, found.root, fetch)
+    if own.template and not origins.same(own.template, old.template, found.root):
+        raise AuthoringError(
+            f"the files of '{found.name}' were made by template '{old.template}'",
+            hint=f"run: ptah-migrate update --template {own.template}",
+        )
+    if origins.is_elsewhere(old.template) and origins.same(named, old.template, found.root):
+        return origins.resolve(named, found.root, fetch)
+    return origins.recalled(old.template, found.root, fetch, old.commit)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFor:
+    """
+    What a template makes for a package, and what to remember of the answers.
+
+    ``whole``: the template is somebody's own altogether.
+    """
+
+    found: Found
+    answers: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    whole: bool = False
+
+
+def make(
+    source: Blueprint,
+    found: Found,
+    records: Mapping[str, Record],
+    given: Mapping[str, object],
+    prompt: Prompt | None = None,
+    *,
+    plugin: bool = False,
+) -> MadeFor:
+    """
+    Return what a template makes for a package.
+
+    Raises:
+        NameTakenError, UsageError, AuthoringError: see `plan_init`.
+
+    """
+    if not source.whole:
+        found, chosen = answered(found, records, given, prompt, plugin=plugin)
+        return MadeFor(found, chosen, source.render(chosen).files)
+    old = records.get(found.name)
+    recorded = dict(old.answers) if old else {}
+    flat = {**recorded, **given}.get("flat")
+    if plugin and old is None and flat in (True, "true", "yes"):
+        found = Found(found.root, found.name, found.root / found.name, new=True)
+    facts = _facts(found, records, recorded, plugin=plugin)
+    asked = blueprint.asked(source, facts, recorded, given)
+    made = source.render(asked)
+    kept = {key: facts[key] for key in ("name", "folder", "source", "new", "registered", "plugin")}
+    return MadeFor(
+        found, {**blueprint.remembered(source, made.answers), **kept}, made.files, whole=True
+    )
+
+
+def _facts(
+    found: Found, records: Mapping[str, Record], recorded: Mapping[str, Any], *, plugin: bool
+) -> dict[str, Answer]:
+    """Return what is known of a package without asking."""
+    problem = _name_problem(found.name, existing=not found.new)
+    if problem:
+        raise NameTakenError(problem, hint="a name like my_blog")
+    new = recorded.get("new") is True if recorded else found.new
+    folder = files.relative(found.root, found.folder)
+    return {
+        **_defaults(found, records, new=new, plugin=False),
+        "name": found.name,
+        "folder": folder,
+        "source": folder.removesuffix(found.name.replace(".", "/")).strip("/"),
+        "new": new,
+        "plugin": recorded.get("plugin") is True if recorded else plugin,
+    }
 
 
 # -- where -------------------------------------------------------------------------
@@ -256,11 +366,18 @@ def _refused(
 # -- the author's files --------------------------------------------------------------
 
 
-def inserted_into(found: Found, chosen: Mapping[str, Answer]) -> Insertions:
-    """Return what goes into files of the author's; nothing where all files are ours."""
-    if chosen["new"]:
+def inserted_into(made: MadeFor) -> Insertions:
+    """
+    Return what goes into files of the author's; nothing where all files are ours.
+
+    A template of somebody's own may make these files itself, or have no module
+    that they could name.
+    """
+    module = f"{files.relative(made.found.root, made.found.folder)}/migrations/__init__.py"
+    if made.answers["new"] or (made.whole and module not in made.files):
         return Insertions()
-    return insertions.put_in(found, registered=bool(chosen["registered"]))
+    registered = bool(made.answers["registered"])
+    return insertions.put_in(made.found, registered=registered, besides=frozenset(made.files))
 
 
 def _left_out(changes: Iterable[FileChange], root: Path) -> tuple[str, ...]:
@@ -280,12 +397,12 @@ def _left_out(changes: Iterable[FileChange], root: Path) -> tuple[str, ...]:
 
 def remember(
     root: Path,
-    chosen: Mapping[str, Answer],
+    chosen: Mapping[str, Any],
     hashes: Mapping[str, str],
     changes: Iterable[FileChange],
     inserted: Insertions,
     old: Record | None,
-    source: Scaffold,
+    source: Blueprint,
 ) -> Record:
     """Return what to write into the state file; a file the author keeps keeps the hash it had."""
     changes = list(changes)
@@ -294,15 +411,16 @@ def remember(
         for change in changes
         if change.status == "create" and change.path.name.endswith(state.ORIGINAL)
     }
-    old = old or Record(skeleton.TEMPLATE, source.version)
+    old = old or Record(source.origin.name, source.version)
     return Record(
-        skeleton.TEMPLATE,
+        source.origin.name,
         source.version,
         chosen,
         {**old.files, **hashes},
         {**old.edits, **inserted.texts},
         {**old.replaced, **originals},
         tuple(sorted({*old.folders, *_new_folders(root, changes)})),
+        source.origin.commit,
     )
 
 

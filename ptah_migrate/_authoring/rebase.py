@@ -21,6 +21,7 @@ from ptah_migrate._authoring.conventions import DEFAULT, Conventions
 from ptah_migrate._authoring.exclusive import alone
 from ptah_migrate._authoring.files import FileChange
 from ptah_migrate._authoring.naming import listed, shown
+from ptah_migrate._authoring.references import Reference, Renumbered, follow
 from ptah_migrate.errors import (
     AuthoringError,
     DuplicateRevisionError,
@@ -49,11 +50,15 @@ class Rebase:
     What a rebase does to a package's files.
 
     ``moves`` are in the order of the history, empty when there is nothing to do.
+    ``references`` are files of other packages that name a moved revision, and
+    follow it; ``warnings`` tell of those that do not.
     """
 
     package: str
     moves: tuple[Move, ...] = ()
     changes: tuple[FileChange, ...] = ()
+    references: tuple[Reference, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class _Pieces:
     ``committed`` is what git has of mine, wherever it stands in the working tree now.
     """
 
+    package: str
     mine: dict[Path, bytes] = field(default_factory=dict)
     theirs: dict[Path, bytes] = field(default_factory=dict)
     committed: list[bytes] = field(default_factory=list)
@@ -75,6 +81,7 @@ def rebase(
     mine: Sequence[str | Path] = (),
     swap: bool = False,
     applied: Collection[str] = (),
+    neighbours: Sequence[Package] = (),
     conventions: Conventions = DEFAULT,
 ) -> Rebase:
     """
@@ -83,8 +90,16 @@ def rebase(
     Nothing is told to git: the caller's person adds the files.
     """
     with alone(directories(package)[0]):
-        plan = plan_rebase(package, mine=mine, swap=swap, applied=applied, conventions=conventions)
-        files.apply(Path(os.path.commonpath(directories(package))), plan.changes)
+        plan = plan_rebase(
+            package,
+            mine=mine,
+            swap=swap,
+            applied=applied,
+            neighbours=neighbours,
+            conventions=conventions,
+        )
+        places = [*directories(package), *(one.path.parent for one in plan.references)]
+        files.apply(Path(os.path.commonpath(places)), plan.changes)
     return plan
 
 
@@ -94,6 +109,7 @@ def plan_rebase(
     mine: Sequence[str | Path] = (),
     swap: bool = False,
     applied: Collection[str] = (),
+    neighbours: Sequence[Package] = (),
     conventions: Conventions = DEFAULT,
 ) -> Rebase:
     """
@@ -109,6 +125,7 @@ def plan_rebase(
         swap: move the other side's revisions instead, as when somebody's branch
             is merged into the one that is deployed.
         applied: the ids that the reachable database records for the package.
+        neighbours: other packages, whose revisions may name those that move.
         conventions: whether there is a head file.
 
     Raises:
@@ -144,7 +161,16 @@ def plan_rebase(
     if headfile.wanted(folders[0], conventions.file_template):
         final[folders[0] / headfile.NAME] = headfile.content([moves[-1].target.stem])
     changes = [_change(path, content) for path, content in final.items()]
-    return Rebase(package.name, moves, tuple(one for one in changes if files.writes(one)))
+    renumbered = {move.old: move.new for move in moves if move.old != move.new}
+    doubled = [old for old in renumbered if old in history.revisions]
+    followed = follow(Renumbered(package, renumbered, doubled), neighbours, swap=swap)
+    return Rebase(
+        package.name,
+        moves,
+        (*(one for one in changes if files.writes(one)), *followed.changes),
+        followed.references,
+        followed.warnings,
+    )
 
 
 # -- whose is what -------------------------------------------------------------------
@@ -162,7 +188,7 @@ def _named(package: Package, mine: Sequence[str | Path]) -> _Pieces:
                 hint=f"name the file, as in --mine {(candidates or (Path('003.py'),))[-1].name}",
             )
         found[matches[0]] = files.read(matches[0]) or b""
-    return _Pieces(found)
+    return _Pieces(package.name, found)
 
 
 def _means(word: str | Path, path: Path) -> bool:
@@ -171,15 +197,17 @@ def _means(word: str | Path, path: Path) -> bool:
 
 def _of_git(package: Package, folders: Sequence[Path], *, swap: bool) -> _Pieces:
     """Return both sides of the merge or rebase that git is in the middle of."""
-    pieces = _Pieces()
+    pieces = _Pieces(package.name)
     for folder in folders:
         repository = git.find(folder)
         sides = repository.sides() if repository else None
         if repository is None or sides is None:
+            if repository is not None and not swap:
+                _add_stages(pieces, repository)
             continue
         if swap:
             sides = git.Sides(sides.theirs, sides.mine, sides.base)
-        _add_sides(package, pieces, repository, sides)
+        _add_sides(pieces, repository, sides)
     if not (pieces.mine or pieces.committed):
         raise AuthoringError(
             f"git is not merging revisions of package '{package.name}', "
@@ -189,9 +217,7 @@ def _of_git(package: Package, folders: Sequence[Path], *, swap: bool) -> _Pieces
     return pieces
 
 
-def _add_sides(
-    package: Package, pieces: _Pieces, repository: git.Repository, sides: git.Sides
-) -> None:
+def _add_sides(pieces: _Pieces, repository: git.Repository, sides: git.Sides) -> None:
     before = repository.names(sides.base) if sides.base else {}
     mine, theirs = repository.names(sides.mine), repository.names(sides.theirs)
     conflicts = repository.conflicts()
@@ -210,13 +236,32 @@ def _add_sides(
             pieces.mine[path] = files.read(path) or b""
     pieces.mine.pop(repository.folder / "__init__.py", None)
     pieces.theirs.pop(repository.folder / "__init__.py", None)
-    left = [name for name in sorted(conflicts) if name.endswith(".py")]
+    _refuse_other_conflicts(pieces, repository)
+
+
+def _refuse_other_conflicts(pieces: _Pieces, repository: git.Repository) -> None:
+    left = [name for name in sorted(repository.conflicts()) if name.endswith(".py")]
     left = [name for name in left if repository.folder / name not in pieces.theirs]
     if left:
         raise AuthoringError(
-            f"{listed(left)} of package '{package.name}' is in conflict for another reason",
+            f"{listed(left)} of package '{pieces.package}' is in conflict for another reason",
             hint="resolve that in git first, then run the same command again",
         )
+
+
+def _add_stages(pieces: _Pieces, repository: git.Repository) -> None:
+    """Add changes that were put onto HEAD, as by ``git stash pop``, if they are in conflict."""
+    twice = repository.added_twice()
+    if not any(name.endswith(".py") for name in repository.conflicts()):
+        return
+    committed = repository.names("HEAD")
+    for path in sorted(repository.folder.glob("*.py")):
+        if path.name in twice:
+            pieces.theirs[path], pieces.mine[path] = twice[path.name]
+            pieces.committed.append(pieces.mine[path])
+        elif path.name not in committed:
+            pieces.mine[path] = files.read(path) or b""
+    _refuse_other_conflicts(pieces, repository)
 
 
 def _refuse_resolved(path: Path, pieces: _Pieces, *, conflict: bool) -> None:

@@ -7,6 +7,7 @@ import io
 import os
 import tokenize
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from ptah_migrate._authoring.naming import listed
 from ptah_migrate._authoring.templates import (
     Lookup,
     RevisionValues,
+    Templates,
     constants,
     render_revision,
 )
@@ -28,6 +30,8 @@ from ptah_migrate.registry import directories
 if TYPE_CHECKING:
     from ptah_migrate.model import Package, Revision
 
+_LINES = 10  # of a docstring, that may be the message
+
 
 def retract(
     package: Package,
@@ -35,6 +39,7 @@ def retract(
     applied: Collection[str] = (),
     template: Path | None = None,
     conventions: Conventions = DEFAULT,
+    sure: bool = False,
 ) -> Revision:
     """
     Remove the file of the newest revision and return what it was.
@@ -44,10 +49,14 @@ def retract(
         applied: the ids that the reachable database records for the package.
         template: the file it was made of, where that was named.
         conventions: those that it was made with.
+        sure: somebody knows that what is in the file is not needed. What a
+            template makes can be made again to compare; what was found by a
+            comparison with a database cannot, so it counts as work too.
 
     Raises:
         AuthoringError: there is none, it is applied, another one depends on it,
-            or the file is not as it was generated; nothing is removed.
+            or it has more in it than its template (without ``sure``); nothing
+            is removed.
         MultipleHeadsError: none of several heads is the newest.
         HistoryError: the files do not make a history.
 
@@ -56,10 +65,10 @@ def retract(
         history = read(package)
         newest = _newest(history, applied)
         content = files.read(newest.path) or b""
-        if not _is_generated(package, content, template, conventions):
+        if not (sure or _is_generated(package, content, template, conventions)):
             raise AuthoringError(
-                f"'{newest.path}' was edited, it is not removed",
-                hint="remove the file yourself if its operations are not needed",
+                f"'{newest.path}' has more in it than its template, it is not removed",
+                hint="if its operations are not needed: --yes removes it all the same",
             )
         _remove(history, newest, content, conventions)
     return newest
@@ -101,10 +110,21 @@ def _is_generated(
         found = _told(content)
     except (SyntaxError, ValueError, TypeError, tokenize.TokenError, RecursionError):
         return False
+    own = sources.find(package, conventions.templates).own
+    messages = _messages(values.message) if own or template else [values.message]
     return any(
         generated == content or _told(generated) == found
-        for generated in _renderings(package, values, template, conventions)
+        for message in messages
+        for generated in _renderings(replace(values, message=message), template, own)
     )
+
+
+def _messages(docstring: str) -> Iterator[str]:
+    """Yield what the message may have been: a template may say more in the docstring."""
+    yield docstring
+    lines = docstring.split("\n")[:_LINES]
+    for count in reversed(range(len(lines) + 1)):
+        yield "\n".join(lines[:count])
 
 
 def _values(tree: ast.Module) -> RevisionValues:
@@ -131,9 +151,8 @@ def _several(value: object) -> tuple[str, ...]:
 
 
 def _renderings(
-    package: Package, values: RevisionValues, template: Path | None, conventions: Conventions
+    values: RevisionValues, template: Path | None, own: tuple[Templates, ...]
 ) -> Iterator[bytes]:
-    own = sources.find(package, conventions.templates).own
     for kind, candidates in (("revision", own), ("data", own), ("revision", ()), ("data", ())):
         try:
             yield render_revision(values, Lookup(kind, template, candidates))

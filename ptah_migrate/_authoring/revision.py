@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ptah_migrate._authoring.conventions import DEFAULT, Conventions
 from ptah_migrate._authoring.exclusive import alone
 from ptah_migrate._authoring.files import FileChange
 from ptah_migrate._authoring.naming import listed, shown
+from ptah_migrate._authoring.operations import laid_out
 from ptah_migrate._authoring.templates import Lookup, RevisionValues, render_revision
 from ptah_migrate.errors import (
     AuthoringError,
@@ -27,7 +29,7 @@ from ptah_migrate.registry import directories
 
 if TYPE_CHECKING:
     from ptah_migrate._history import History
-    from ptah_migrate.model import Package
+    from ptah_migrate.model import Body, Package
 
 # What reading accepts on both sides: ids of old histories have dots and dashes.
 _REQUIREMENT = re.compile(r"\??(?P<package>[A-Za-z0-9_][A-Za-z0-9_.-]*):(?P<id>[\w.-]+)\Z")
@@ -40,6 +42,7 @@ class NewRevision:
 
     ``problem`` is what the formatter had to say; the file is there all the same.
     ``template`` is the one of somebody's own that it was made of, with the commit.
+    ``source`` is what the file holds, or would hold.
     """
 
     id: str
@@ -47,6 +50,25 @@ class NewRevision:
     down: tuple[str, ...]
     problem: str = ""
     template: str = ""
+    source: bytes = field(default=b"", repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A revision that is to be written with operations in it, and what it may be told."""
+
+    package: Package
+    history: History
+    body: Body
+    id: str | None = None
+    message: str = ""
+    requires: tuple[str, ...] = ()
+    head: str | None = None
+    splice: bool = False
+    labels: tuple[str, ...] = ()
+    directory: Path | None = None
+    template: Path | None = None
+    conventions: Conventions = DEFAULT
 
 
 def revision(
@@ -139,6 +161,84 @@ def merge(
     return _write(package, history, id, decide, None, Lookup(), conventions)
 
 
+def revisions(wanted: Sequence[Wanted], *, dry_run: bool = False) -> tuple[NewRevision, ...]:
+    """
+    Write revisions of several packages, all of them or none, and return what they are.
+
+    A body that needs the coming revision of another package must come after it.
+
+    Args:
+        wanted: the revisions, those that others need first.
+        dry_run: write nothing; the ids are those that would be taken now.
+
+    Raises:
+        AuthoringError, PtahMigrateError: as ``revision``; nothing is left behind.
+
+    """
+    folders = sorted({_folder(one.package, one.directory) for one in wanted})
+    made: list[_Prepared] = []
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(alone(folder))
+        ids: dict[str, str] = {}
+        for one in wanted:
+            made.append(_prepared(one, ids))
+            ids[one.package.name] = made[-1].values.id
+        if dry_run:
+            return tuple(one.result() for one in made)
+        stack.enter_context(_all_or_none(made))
+        for prepared in made:
+            prepared.write()
+    return tuple(replace(one.result(), problem=one.formatted()) for one in made)
+
+
+def _prepared(one: Wanted, ids: Mapping[str, str]) -> _Prepared:
+    operations = laid_out(one.body, one.package)
+    coming = tuple(f"{name}:{ids[name]}" for name in one.body.after if name in ids)
+    requires = _requires(one.package, (*one.requires, *one.body.requires, *coming))
+    message = one.message or one.body.message
+
+    def decide(known: History) -> RevisionValues:
+        down = _parents(known, one.head, splice=one.splice)
+        labels = _labels(known, one.labels)
+        return RevisionValues("", message, down, labels, requires, operations)
+
+    return _prepare(
+        one.package,
+        one.history,
+        one.id,
+        decide,
+        one.directory,
+        Lookup(file=one.template),
+        one.conventions,
+    )
+
+
+@contextmanager
+def _all_or_none(made: Sequence[_Prepared]) -> Iterator[None]:
+    """Take back what was written in the block if it raises."""
+    beside = {
+        path: files.read(path)
+        for one in made
+        for path in (
+            one.known.directories[0] / headfile.NAME,
+            one.known.directories[0] / sources.LOCK,
+        )
+    }
+    try:
+        yield
+    except BaseException:
+        for one in made:
+            if one.done:
+                one.path.unlink(missing_ok=True)
+        for path, content in beside.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            elif files.read(path) != content:
+                path.write_bytes(content)
+        raise
+
+
 # -- deciding ------------------------------------------------------------------------
 
 
@@ -208,6 +308,47 @@ def _requires(package: Package, words: Sequence[str]) -> tuple[str, ...]:
 Decide = Callable[["History"], RevisionValues]
 
 
+@dataclass(slots=True)
+class _Prepared:
+    """A revision file that can be written: everything is decided and rendered."""
+
+    package: Package
+    known: History
+    given: str | None
+    values: RevisionValues
+    path: Path
+    source: bytes
+    template: str
+    commit: str
+    conventions: Conventions
+    done: bool = field(default=False)
+
+    def write(self) -> None:
+        """Make the file, and what stands beside it."""
+        try:
+            files.create(self.path, self.source)
+        except FileExistsError as error:
+            raise _exists(self.package, self.values.id, self.path, self.given) from error
+        except OSError as error:
+            raise files.cannot("write", error, self.path) from error
+        self.done = True
+        _write_down(self.known, self.values, self.path, self.conventions, self.commit)
+
+    def formatted(self) -> str:
+        """Run the formatter, if there is one, and return its problem."""
+        return _format(self.path, self.source, self.values, self.conventions.formatter)
+
+    def result(self) -> NewRevision:
+        """Return what it is."""
+        return NewRevision(
+            self.values.id,
+            self.path,
+            self.values.down,
+            template=self.template,
+            source=self.source,
+        )
+
+
 def _write(
     package: Package,
     history: History,
@@ -217,26 +358,42 @@ def _write(
     lookup: Lookup,
     conventions: Conventions,
 ) -> NewRevision:
+    with alone(_folder(package, directory)):
+        prepared = _prepare(package, history, given, decide, directory, lookup, conventions)
+        prepared.write()
+    return replace(prepared.result(), problem=prepared.formatted())
+
+
+def _prepare(
+    package: Package,
+    history: History,
+    given: str | None,
+    decide: Decide,
+    directory: Path | None,
+    lookup: Lookup,
+    conventions: Conventions,
+) -> _Prepared:
+    """Decide and render everything; the caller keeps other writers out of the folder."""
     folder = _folder(package, directory)
     found = sources.find(package, conventions.templates)
     lookup = replace(lookup, own=found.own)
-    with alone(folder):
-        known = _as_it_is_now(package, history)
-        values = decide(known)
-        _refuse_half_characters(values.message)
-        values = _named(package, known, given, values, folder)
-        stem = naming.stem(conventions.naming_of(known.directories[0]), values.id, values.message)
-        path = folder / f"{stem}.py"
-        source = render_revision(values, lookup)
-        try:
-            files.create(path, source)
-        except FileExistsError as error:
-            raise _exists(package, values.id, path, given) from error
-        except OSError as error:
-            raise files.cannot("write", error, path) from error
-        _write_down(known, values, path, conventions, found.commit)
-    problem = _format(path, source, values, conventions.formatter)
-    return NewRevision(values.id, path, values.down, problem, lookup.chosen)
+    known = _as_it_is_now(package, history)
+    values = decide(known)
+    _refuse_half_characters(values.message)
+    values = _named(package, known, given, values, folder)
+    stem = naming.stem(conventions.naming_of(known.directories[0]), values.id, values.message)
+    source = render_revision(values, lookup)
+    return _Prepared(
+        package,
+        known,
+        given,
+        values,
+        folder / f"{stem}.py",
+        source,
+        lookup.chosen,
+        found.commit,
+        conventions,
+    )
 
 
 def _as_it_is_now(package: Package, history: History) -> History:

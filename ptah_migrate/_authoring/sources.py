@@ -51,7 +51,7 @@ class Found:
     commit: str = ""
 
 
-def check_source(source: str) -> None:
+def check_source(source: str, called: str = "the setting templates") -> None:
     """
     Accept the name of a folder, or of a repository that is safe to take templates from.
 
@@ -61,7 +61,7 @@ def check_source(source: str) -> None:
 
     """
     if is_git(source):
-        parse(source)
+        parse(source, called)
 
 
 def find(package: Package, source: str) -> Found:
@@ -99,9 +99,9 @@ def is_git(source: str) -> bool:
     return source.startswith("git+") or "::" in source or "://" in source
 
 
-def parse(source: str) -> GitSource:
+def parse(source: str, called: str = "the setting templates") -> GitSource:
     """
-    Return what ``git+URL[@REF][#FOLDER]`` says.
+    Return what ``git+URL[@REF][#FOLDER]`` says; ``called`` is where it was read.
 
     Raises:
         ConfigError: another protocol than https, ssh or file, a password in it,
@@ -111,19 +111,19 @@ def parse(source: str) -> GitSource:
     match = _GIT.match(source)
     if match is None:
         raise ConfigError(
-            f"the setting templates is {shown(source)}, which is not fetched",
+            f"{called} is {shown(source)}, which is not fetched",
             hint=f"https, ssh or file, and no password in it: {_FORM}",
         )
     user, at, _ = match["url"].partition("://")[2].partition("@")
     if at and (":" in user or match["url"].startswith("https")):
         raise ConfigError(
-            "the setting templates has a password or a user in its URL",
+            f"{called} has a password or a user in its URL",
             hint="leave it to git's credential helper",
         )
     folder = PurePosixPath(match["folder"] or ".")
     if folder.is_absolute() or ".." in folder.parts or "\\" in str(folder):
         raise ConfigError(
-            f"the setting templates leads to {shown(str(folder))}, out of the repository",
+            f"{called} leads to {shown(str(folder))}, out of the repository",
             hint=f"a folder below it: {_FORM}",
         )
     return GitSource(source, match["url"], match["ref"] or "HEAD", str(folder))
@@ -134,7 +134,7 @@ def _fetched(source: GitSource, locked: str) -> tuple[Templates, str]:
     with TemporaryDirectory() as scratch:
         target = Path(scratch, "templates.git")
         git.clone(source.url, target)
-        commit = _commit(target, locked or source.ref)
+        commit = commit_of(target, locked or source.ref)
         if not commit:
             raise AuthoringError(
                 f"{source.url} has no '{locked or source.ref}'",
@@ -152,7 +152,8 @@ def _fetched(source: GitSource, locked: str) -> tuple[Templates, str]:
     return Templates(f"git+{source.url}@{commit}", texts), commit
 
 
-def _commit(repository: Path, ref: str) -> str:
+def commit_of(repository: Path, ref: str) -> str:
+    """Return the commit that a word means in a bare repository, or nothing."""
     for name in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
         try:
             return git.resolve(repository, name)

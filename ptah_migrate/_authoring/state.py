@@ -28,6 +28,8 @@ class Record:
     """
     What was generated for one package.
 
+    ``template`` and ``commit`` are what it was made of, ``version`` that of our
+    template in it (0 for a template of somebody's own that has nothing of ours).
     ``files`` maps a path below the project to the sha256 of its generated
     bytes; ``edits`` maps the path of an author's file to the text put into it.
     ``replaced`` holds the hashes of files that were overwritten by order, and
@@ -36,11 +38,20 @@ class Record:
 
     template: str
     version: int
-    answers: Mapping[str, str | bool] = field(default_factory=dict)
+    answers: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     edits: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
+    commit: str = ""
+
+
+def is_plain(value: object) -> bool:
+    """Return whether an answer can be written down and comes back as it was."""
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def digest(content: bytes) -> str:
@@ -90,6 +101,7 @@ def _record(value: Any) -> Record:
     record = Record(**{**value, "folders": tuple(value.get("folders", ()))})
     texts = (
         record.template,
+        record.commit,
         *(text for mapping in (record.files, record.edits, record.replaced) for text in mapping),
         *record.files.values(),
         *record.edits.values(),
@@ -98,8 +110,8 @@ def _record(value: Any) -> Record:
     )
     if not all(isinstance(text, str) for text in texts) or not isinstance(record.version, int):
         raise ValueError(value)
-    if not all(isinstance(answer, str | bool) for answer in record.answers.values()):
-        raise ValueError(record.answers)
+    if not isinstance(record.answers, dict):
+        raise TypeError(record.answers)
     return record
 
 
@@ -107,7 +119,13 @@ def dump(records: Mapping[str, Record]) -> bytes:
     """Return the state file's bytes."""
     document = {
         "format": _FORMAT,
-        "packages": {name: asdict(record) for name, record in records.items()},
+        "packages": {name: _written(record) for name, record in records.items()},
     }
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
     return f"{text}\n".encode()
+
+
+def _written(record: Record) -> dict[str, Any]:
+    """Return what is written of a record: no commit where there is none."""
+    found = asdict(record)
+    return found if record.commit else {k: v for k, v in found.items() if k != "commit"}

@@ -19,7 +19,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptah_migrate._authoring import operations as operations_
 from ptah_migrate._authoring.naming import HIDDEN
+from ptah_migrate._authoring.operations import Operations
 from ptah_migrate._history import NOT_WRITTEN
 from ptah_migrate.errors import AuthoringError
 
@@ -74,13 +76,19 @@ def locate(kind: str, package: Traversable | None = None) -> Traversable:
 
 @dataclass(frozen=True, slots=True)
 class RevisionValues:
-    """What a new revision file says; ``down`` and ``requires`` as they will be read."""
+    """
+    What a new revision file says; ``down`` and ``requires`` as they will be read.
+
+    ``operations`` are those that were rendered from the models; None leaves
+    them to be written.
+    """
 
     id: str
     message: str = ""
     down: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    operations: Operations | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +223,8 @@ def _text(file: Traversable) -> str:
 
 
 def _rendered(name: str, template: Template, values: RevisionValues) -> bytes:
+    made = values.operations or Operations("", "", "")
+    written = values.operations is not None or len(values.down) > 1
     with _explained(name):
         text = template.render(
             docstring=docstring(values.message),
@@ -223,7 +233,10 @@ def _rendered(name: str, template: Template, values: RevisionValues) -> bytes:
             down_revision=literal(_one_or_many(values.down)),
             branch_labels=literal(values.labels or None),
             requires=literal(values.requires or None),
-            todo="" if len(values.down) > 1 else NOT_WRITTEN,
+            todo="" if written else NOT_WRITTEN,
+            imports=made.imports,
+            upgrade=made.upgrade,
+            downgrade=made.downgrade,
         )
         return text.encode("utf-8")
 
@@ -261,7 +274,7 @@ def difference(source: bytes, values: RevisionValues) -> str:
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if [name for name in functions if name in ("upgrade", "downgrade")] != ["upgrade", "downgrade"]:
         return "it does not define upgrade and downgrade"
-    return ""
+    return operations_.lost(values.operations, tree) if values.operations else ""
 
 
 _CONSTANTS = frozenset({"revision", "down_revision", "branch_labels", "depends_on", "requires"})

@@ -15,6 +15,7 @@ from ptah_migrate._authoring import (
     compare,
     files,
     merge3,
+    origins,
     package,
     project,
     scaffold,
@@ -22,9 +23,12 @@ from ptah_migrate._authoring import (
     state,
 )
 from ptah_migrate._authoring.bases import Bases
+from ptah_migrate._authoring.blueprint import Blueprint
 from ptah_migrate._authoring.compare import Compared
 from ptah_migrate._authoring.fileplan import FilePlan
 from ptah_migrate._authoring.files import FileChange
+from ptah_migrate._authoring.origins import Fetcher, Origin
+from ptah_migrate._authoring.package import Own
 from ptah_migrate._authoring.scaffold import Scaffold
 from ptah_migrate._authoring.state import Record
 from ptah_migrate.errors import AuthoringError, UsageError
@@ -33,10 +37,18 @@ NEW = ".new"  # behind the name of a file that cannot be merged: the template's 
 
 
 def plan_update(
-    directory: Path, *, name: str | None = None, source: Scaffold | None = None
+    directory: Path,
+    *,
+    name: str | None = None,
+    source: Scaffold | None = None,
+    own: Own | None = None,
+    data: Mapping[str, object] | None = None,
 ) -> FilePlan:
     """
     Return what brings a package's files to today's template; writes nothing.
+
+    A template of somebody's own is taken again from where it was: from git as
+    it is there now, not as of the commit that made the files.
 
     A conflict does not stop the rest: the file gets markers, or stays as it is
     and the template's version is put beside it as ``*.new``.
@@ -45,9 +57,12 @@ def plan_update(
         directory: the project, or a folder in it.
         name: the package; may be left out when only one was generated here.
         source: the templates; those that came with ptah-migrate by default.
+        own: another template than the one that made the files, or another place of it.
+        data: answers by key, to what the template asks now.
 
     Raises:
-        UsageError: no package is named and there are several.
+        UsageError: no package is named and there are several, or an answer that
+            nobody asked for.
         AuthoringError: nothing was generated here, a newer template did it, or
             a file still has markers of an earlier update.
         MissingExtraError: copier is not installed.
@@ -55,8 +70,8 @@ def plan_update(
     """
     root, records = recorded(directory)
     chosen = one_of(root, records, name)
-    with scaffold.opened(source) as template:
-        return _plan(root, chosen, records, template)
+    with scaffold.opened(source) as template, origins.fetcher() as fetch:
+        return _plan(root, chosen, records, template, own or Own(), data or {}, fetch)
 
 
 def recorded(directory: Path) -> tuple[Path, dict[str, Record]]:
@@ -93,24 +108,52 @@ def one_of(root: Path, records: dict[str, Record], name: str | None) -> str:
     return name
 
 
-def _plan(root: Path, name: str, records: dict[str, Record], template: Scaffold) -> FilePlan:
+def _plan(
+    root: Path,
+    name: str,
+    records: dict[str, Record],
+    template: Scaffold,
+    own: Own,
+    data: Mapping[str, object],
+    fetch: Fetcher,
+) -> FilePlan:
     old = records[name]
-    if old.version > template.version or old.template != skeleton.TEMPLATE:
-        package.refuse_other_version(name, old, template)
-    found, chosen = package.answered(project.find(root, name), records, {})
-    rendered = skeleton.render(chosen, template.package)
+    origin = _origin(root, old, own, fetch)
+    source = Blueprint(template.package, template.version, origin, own.trust)
+    if old.version > template.version:
+        package.refuse_other_version(name, old, Blueprint(template.package, template.version))
+    made = package.make(source, project.find(root, name), records, data)
+    chosen, rendered = made.answers, made.files
     compared = compare.look(root, rendered, old.files)
     gone = list(_gone(root, old, rendered))
     _refuse_markers(root, [*(one.path for one in compared), *(change.path for change in gone)])
-    bases = Bases(root, old, template)
-    inserted = package.inserted_into(found, chosen)
+    bases = Bases(root, old, lambda: _earlier(old, template, own, fetch))
+    inserted = package.inserted_into(made)
     changes = [change for one in compared for change in _changes(one, bases)]
     changes += [*gone, *inserted.changes]
     hashes = {one.name: digest for one in compared if (digest := _digest(one)) is not None}
-    record = package.remember(root, chosen, hashes, changes, inserted, old, template)
+    record = package.remember(root, chosen, hashes, changes, inserted, old, source)
     record = replace(record, files={k: v for k, v in record.files.items() if k in rendered})
     changes.append(package.state_change(root, {**records, name: record}))
     return FilePlan(name, root, tuple(changes), inserted.todo, marked=True)
+
+
+def _origin(root: Path, old: Record, own: Own, fetch: Fetcher) -> Origin:
+    """Return the template to follow: the one that is named, else the one that made the files."""
+    if own.template:
+        return origins.resolve(own.template, root, fetch)
+    if origins.is_elsewhere(old.template) and own.setting:
+        return origins.resolve(own.setting, root, fetch)
+    return origins.recalled(old.template, root, fetch)
+
+
+def _earlier(old: Record, template: Scaffold, own: Own, fetch: Fetcher) -> Blueprint | None:
+    """Return what made the files; None where it is not to be had, like a folder's past."""
+    if old.template != origins.BUILTIN and not old.commit:
+        return None
+    origin = fetch.fetch(old.template, old.commit) if old.commit else Origin()
+    folder = template.folder(old.version) if old.version else template.package
+    return None if folder is None else Blueprint(folder, old.version, origin, own.trust)
 
 
 def _digest(one: Compared) -> str | None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ptah_migrate._cli import arguments, output
+from ptah_migrate._cli import arguments, models, output
 from ptah_migrate._cli.group import command
 from ptah_migrate.errors import PtahMigrateError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ptah_migrate._authoring import Conventions, Move, NewRevision
+    from ptah_migrate._authoring import Conventions, Move, NewRevision, Reference
     from ptah_migrate._cli.session import Session
     from ptah_migrate.model import Package
 
@@ -41,6 +41,8 @@ _no_database = click.option(
     examples=(
         'revision blog -m "Add column"',
         'revision blog -r 001 -m "First tables" --requires crowd:002',
+        "revision blog --autogenerate",
+        "revision --autogenerate --all --offline",
         "revision --undo blog",
     ),
 )
@@ -52,6 +54,17 @@ _no_database = click.option(
 @click.option("--branch-label", "labels", multiple=True, metavar="LABEL", help="Name the branch.")
 @click.option("--data", is_flag=True, help="Begin with operations that move rows.")
 @click.option("--template", metavar="FILE", help="Make it of this template.")
+@click.option("--autogenerate", is_flag=True, help="Bring the database to the models.")
+@click.option("--all", "every", is_flag=True, help="With --autogenerate: of every package.")
+@models.offline
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD:NEW",
+    help="TABLE.OLD:NEW is one column, OLD:NEW one table.",
+)
+@click.option("--dry-run", is_flag=True, help="With --autogenerate: show what would be written.")
 @click.option("--undo", is_flag=True, help="Remove the newest one, if it is as generated.")
 @_no_database
 def revision(
@@ -61,20 +74,44 @@ def revision(
     template: str | None,
     undo: bool,
     no_database: bool,
+    autogenerate: bool,
+    every: bool,
+    offline: bool,
+    renames: tuple[str, ...],
+    dry_run: bool,
     **said: Any,
 ) -> None:
     """
     Write the next revision file of a package.
 
-    In a project with one package, PACKAGE may be left out.
+    In a project with one package, PACKAGE may be left out. With --autogenerate it gets the
+    operations that bring the database to the models; nothing is written where they agree.
     """
     from pathlib import Path
 
     from ptah_migrate import _authoring
+    from ptah_migrate._cli import autogenerating
     from ptah_migrate._history import read
 
-    found = session.package(package)
     file = Path(template) if template else None
+    if autogenerate:
+        if undo or no_database or said["data"]:
+            raise UsageError(
+                "--autogenerate writes the operations of the models, and nothing else",
+                hint="leave --undo, --no-database and --data out",
+            )
+        autogenerating.run(
+            session,
+            package=package,
+            every=every,
+            offline=offline,
+            renames=renames,
+            dry_run=dry_run,
+            said={**said, "template": file},
+        )
+        return
+    _refuse_alone(every=every, offline=offline, renames=renames, dry_run=dry_run)
+    found = session.package(package)
     if undo:
         _refuse_words(said)
         gone = _authoring.retract(
@@ -82,6 +119,7 @@ def revision(
             applied=_applied(session, found, asked=not no_database),
             template=file,
             conventions=conventions_of(session, found),
+            sure=session.yes,
         )
         _removed(session, found, gone.id, gone.path)
         return
@@ -96,6 +134,16 @@ def revision(
         **said,
     )
     _generated(session, found, new)
+
+
+def _refuse_alone(**options: Any) -> None:
+    names = {"every": "--all", "offline": "--offline", "renames": "--rename"}
+    for word, value in options.items():
+        if value:
+            raise UsageError(
+                f"{names.get(word, '--dry-run')} goes with --autogenerate",
+                hint="ptah-migrate revision PACKAGE --autogenerate",
+            )
 
 
 def _refuse_words(said: dict[str, Any]) -> None:
@@ -192,19 +240,40 @@ def rebase(
         mine=mine,
         swap=swap,
         applied=_applied(session, found, asked=not no_database),
+        neighbours=_neighbours(session, found),
         conventions=conventions_of(session, found),
     )
+    for warning in done.warnings:
+        output.warn(warning, "correct it by hand if it means yours")
     if session.json:
-        output.as_json(rebase={"package": found.name, "moves": [_move(m) for m in done.moves]})
+        value = {"package": found.name, "moves": [_move(m) for m in done.moves]}
+        followed = [_reference(one) for one in done.references]
+        output.as_json(rebase={**value, "references": followed})
         return
     for move in done.moves:
         verb = "would renumber" if dry_run else "renumbered"
         places = f"{output.shown(move.path)} -> {move.target.name}"
         output.say(f"{verb} {move.old} -> {move.new}, after {move.down}: {places}")
+    for one in done.references:
+        verb = "would change" if dry_run else "changed"
+        output.say(f"{verb} {one.old} -> {one.new} in {output.shown(one.path)}")
     if not done.moves:
         output.say(f"{found.name}: your revisions are the last ones already")
     elif not (dry_run or session.quiet):
-        output.tell(f"next: git add {output.shown(done.moves[0].target.parent)}")
+        files = [done.moves[0].target.parent, *(one.path for one in done.references)]
+        output.tell(f"next: git add {' '.join(map(output.shown, dict.fromkeys(files)))}")
+
+
+def _neighbours(session: Session, package: Package) -> list[Package]:
+    """Return the other packages that are known: of the project, and installed ones."""
+    known: dict[str, Package] = {}
+    try:
+        known |= session.registry.available
+        known |= session.registry.packages
+    except PtahMigrateError as error:
+        output.warn(error.message, error.hint)
+    known |= {one.name: one for one in session.project_packages}
+    return [one for name, one in sorted(known.items()) if name != package.name]
 
 
 def _move(move: Move) -> dict[str, str]:
@@ -215,6 +284,10 @@ def _move(move: Move) -> dict[str, str]:
         "path": str(move.target),
         "path_before": str(move.path),
     }
+
+
+def _reference(one: Reference) -> dict[str, str]:
+    return {"package": one.package, "path": str(one.path), "before": one.old, "after": one.new}
 
 
 def _applied(session: Session, package: Package, *, asked: bool) -> tuple[str, ...]:

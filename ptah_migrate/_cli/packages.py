@@ -11,7 +11,7 @@ from ptah_migrate.errors import PtahMigrateError, TargetError
 
 if TYPE_CHECKING:
     from ptah_migrate._cli.session import Session
-    from ptah_migrate._history import History
+    from ptah_migrate._history import Head, History
     from ptah_migrate.model import Package, Revision
 
 
@@ -77,19 +77,28 @@ def _newest_first(found: History) -> list[Revision]:
 @arguments.packages
 def heads(session: Session, *, packages: tuple[str, ...]) -> None:
     """Show the newest revision of each PACKAGE, of all by default; all, where it branches."""
-    found = {package.name: history for package, history in _histories(session, packages)}
+    from ptah_migrate._history import heads as heads_of
+
+    broken: dict[str, PtahMigrateError] = {}
+    chosen = session.chosen(packages)
+    known = heads_of(chosen, broken)
+    for error in broken.values():
+        if packages:
+            raise error
+        output.warn(error.message, error.hint)
+    found = {package.name: known[package.name] for package in chosen if package.name in known}
     if session.json:
-        output.as_json(heads={name: list(history.heads) for name, history in found.items()})
+        output.as_json(heads={name: list(one.heads) for name, one in found.items()})
         return
-    for name, history in found.items():
-        for revision in (history.revisions[id_] for id_ in history.heads):
-            output.say(f"{name}: {_labelled(revision)} {revision.doc}".rstrip())
-        if not history.heads:
+    for name, one in found.items():
+        for head in one.described:
+            output.say(f"{name}: {_labelled(head)} {head.doc}".rstrip())
+        if not one.described:
             output.say(f"{name}: None")
 
 
-def _labelled(revision: Revision) -> str:
-    return f"{revision.id} ({', '.join(revision.labels)})" if revision.labels else revision.id
+def _labelled(head: Head) -> str:
+    return f"{head.id} ({', '.join(head.labels)})" if head.labels else head.id
 
 
 @command(short="Show where histories branch.")

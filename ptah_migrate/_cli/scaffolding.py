@@ -15,7 +15,7 @@ from ptah_migrate.errors import FAILED, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ptah_migrate._authoring import FileChange, FilePlan
+    from ptah_migrate._authoring import FileChange, FilePlan, Own
     from ptah_migrate._cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,17 +35,37 @@ def _looking(function: F) -> F:
     return function
 
 
+def _templates(function: F) -> F:
+    """Take the ways to name a template of one's own, and to answer what it asks."""
+    for option in (
+        click.option("--trust", is_flag=True, help="Let the template run programs."),
+        click.option(
+            "--data-file", type=click.Path(), metavar="FILE", help="Answers: .toml or .json."
+        ),
+        click.option(
+            "--data", multiple=True, metavar="KEY=VALUE", help="Answer a question beforehand."
+        ),
+        click.option("--template", metavar="WHERE", help="A folder, or git+URL[@REF][#FOLDER]."),
+    ):
+        function = option(function)
+    return function
+
+
 @command(
     short="Give a package its migrations, or make a new project.",
-    examples=("init", "init blog --dry-run", "init blog --new --first-revision"),
+    examples=(
+        "init",
+        "init blog --dry-run",
+        "init blog --new --first-revision",
+        "init blog --new --template ../our-template",
+    ),
 )
 @click.argument("name", required=False, metavar="[PACKAGE]")
 @click.option("--title", help="One line that says what the package is.")
 @click.option("--new", is_flag=True, help="Make a whole distribution, in a folder of that name.")
 @click.option("--flat", is_flag=True, help="With --new: the package beside pyproject.toml.")
 @click.option("--first-revision", is_flag=True, help="With --new: an example table, and its 001.")
-@click.option("--data", multiple=True, metavar="KEY=VALUE", help="Answer a question beforehand.")
-@click.option("--data-file", type=click.Path(), metavar="FILE", help="Answers: .toml or .json.")
+@_templates
 @click.option("--defaults", is_flag=True, help="Ask nothing, also on a terminal.")
 @click.option("--force", is_flag=True, help="Replace files in the way; yours become *.orig.")
 @click.option("--skip", is_flag=True, help="Keep files in the way.")
@@ -78,6 +98,7 @@ def init(session: Session, *, name: str | None, undo: bool, **options: Any) -> i
             data=_data(**options),
             prompt=_prompt(session, **options),
             conflicts="force" if options["force"] else "skip" if options["skip"] else "stop",
+            own=_own(session, **options),
         )
     looking = options["dry_run"] or options["check"]
     _finish(session, plan, "init", looking=looking, diff=options["diff"])
@@ -97,9 +118,21 @@ def _refuse_pairs(*, undo: bool, **options: Any) -> None:
             raise UsageError(
                 f"--{word.replace('_', '-')} is for a new distribution", hint="add --new"
             )
-    making = ("title", "new", "data", "data_file", "force", "skip", "check")
+    making = ("title", "new", "data", "data_file", "force", "skip", "check", "template", "trust")
     if undo and any(options[word] for word in making):
         raise UsageError("--undo takes back what was made, and makes nothing", hint="use it alone")
+
+
+def _own(session: Session, *, template: str | None, trust: bool, **options: Any) -> Own:  # noqa: ARG001
+    """Return the template of somebody's own: what is named, and what the settings name."""
+    from pathlib import Path
+
+    from ptah_migrate._authoring import Own, conventions, first, of_project
+
+    file = session.choice.config.partition("#")[0]
+    base = Path(file).absolute().parent if file else None
+    said = first(of_project(Path.cwd()), conventions(session.plain_settings, base))
+    return Own(template or "", said.package_template, trust)
 
 
 def _data(*, data: tuple[str, ...], data_file: str | None, **options: Any) -> dict[str, object]:
@@ -109,7 +142,7 @@ def _data(*, data: tuple[str, ...], data_file: str | None, **options: Any) -> di
     from ptah_migrate._authoring import answers
 
     found = answers.read(Path(data_file)) if data_file else {}
-    flags = {word: True for word in ("flat", "first_revision") if options[word]}
+    flags = {word: True for word in ("flat", "first_revision") if options.get(word)}
     return {**found, **answers.parse(data), **flags}
 
 
@@ -143,10 +176,13 @@ def _next(plan: FilePlan, options: dict[str, Any]) -> str:
     examples=("update", "update blog --diff"),
 )
 @click.argument("name", required=False, metavar="[PACKAGE]")
+@_templates
 @_looking
-def update(session: Session, *, name: str | None, dry_run: bool, diff: bool) -> int | None:
+def update(
+    session: Session, *, name: str | None, dry_run: bool, diff: bool, **options: Any
+) -> int | None:
     """
-    Bring generated files to the template of this ptah-migrate.
+    Bring generated files to the template of this ptah-migrate, or to a newer one of your own.
 
     What you changed stays. Where the template changed the same lines both versions are put
     into the file, between markers; the command then exits with 1.
@@ -155,7 +191,9 @@ def update(session: Session, *, name: str | None, dry_run: bool, diff: bool) -> 
 
     from ptah_migrate import _authoring
 
-    plan = _authoring.plan_update(Path.cwd(), name=name)
+    plan = _authoring.plan_update(
+        Path.cwd(), name=name, own=_own(session, **options), data=_data(**options)
+    )
     _finish(session, plan, "update", looking=dry_run, diff=diff)
     if not plan.conflicts:
         return None

@@ -247,10 +247,10 @@ def _where(migrator: Migrator, report: Report) -> None:
     quiet = [name for name in report.plan.packages if name not in touched]
     if not quiet:
         return
-    rows = migrator.versions_recorded()
+    rows = report.rows or migrator.versions_recorded()
+    known = migrator.histories.heads_of(quiet)
     for name in quiet:
-        history = migrator.histories.get(name)
-        heads = history.heads if history is not None else ()
+        heads = known[name].heads if name in known else ()
         at = ", ".join(f"{row}{' (head)' if row in heads else ''}" for row in rows.get(name, ()))
         output.say(f"{name} is at {at}" if at else f"{name} has nothing to do")
 

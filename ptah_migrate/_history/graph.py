@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,20 @@ from ptah_migrate.model import Revision
 if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap
 
+    from ptah_migrate._history.index import Kept
+
 _RELATIVE = re.compile(r"[+-]\d+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What was found out about a history when it was validated: see ``History``."""
+
+    linear: bool
+    heads: tuple[str, ...]
+    bases: tuple[str, ...]
+    tops: tuple[str, ...]
+    order: tuple[str, ...]
 
 
 class History:
@@ -35,7 +49,11 @@ class History:
 
     ``heads`` have no child; ``tops`` are the rows that a database at all heads
     has (a head that another revision depends on is implied by that one).
+    ``sorted`` are all ids, parents first. A ``shape`` says that they were
+    validated before; ``kept`` are the stamps that their files had then.
     """
+
+    kept: Kept | None = None
 
     def __init__(
         self,
@@ -44,20 +62,38 @@ class History:
         directories: tuple[Path, ...] = (),
         *,
         branches: bool = False,
+        shape: Shape | None = None,
     ) -> None:
         self.package = package
         self.revisions = revisions
         self.directories = directories
         self.branches = branches
-        self._labelled = self._labels()
-        self._check_parents()
-        self.children = self._children(lambda revision: revision.down)
-        self.heads = tuple(id_ for id_ in revisions if not self.children[id_])
-        self.bases = tuple(id_ for id_, revision in revisions.items() if not revision.down)
-        self._sorted = self._topological()
-        self._check_ids()
+        if shape is None:
+            self._check_parents()
+            self.sorted = self._topological()
+            self._check_ids()
+        else:
+            self.sorted = shape.order
+            self.__dict__.update(
+                linear=shape.linear, heads=shape.heads, bases=shape.bases, tops=shape.tops
+            )
 
     # -- shape -------------------------------------------------------------------
+
+    @cached_property
+    def children(self) -> Mapping[str, tuple[str, ...]]:
+        """The revisions that name each one as what they follow."""
+        return self._children(lambda revision: revision.down)
+
+    @cached_property
+    def heads(self) -> tuple[str, ...]:
+        """The revisions that no other one follows."""
+        return tuple(id_ for id_ in self.revisions if not self.children[id_])
+
+    @cached_property
+    def bases(self) -> tuple[str, ...]:
+        """The revisions that follow no other one."""
+        return tuple(id_ for id_, revision in self.revisions.items() if not revision.down)
 
     @cached_property
     def linear(self) -> bool:
@@ -93,7 +129,7 @@ class History:
     def order(self) -> tuple[str, ...]:
         """Return every id, base first, in Alembic's own order."""
         if self.linear:
-            return self._sorted
+            return self.sorted
         with self.alembic() as rmap:
             newest_first = rmap.iterate_revisions("heads", "base", implicit_base=True)
             return tuple(reversed([script.revision for script in newest_first]))
@@ -193,32 +229,32 @@ class History:
     def _chain_up(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
         start = self._position(rows)
         if spec in self.revisions:
-            return self._sorted[start : self._sorted.index(spec) + 1]
+            return self.sorted[start : self.sorted.index(spec) + 1]
         if spec in ("head", "heads"):
-            return self._sorted[start:]
+            return self.sorted[start:]
         end = start + int(spec)
-        if end > len(self._sorted):
-            raise self._too_far(spec, len(self._sorted) - start)
-        return self._sorted[start:end]
+        if end > len(self.sorted):
+            raise self._too_far(spec, len(self.sorted) - start)
+        return self.sorted[start:end]
 
     def _chain_down(self, spec: str, rows: Collection[str]) -> tuple[str, ...]:
         start = self._position(rows)
         if spec == "base":
             end = 0
         elif spec in ("head", "heads"):
-            end = len(self._sorted)
+            end = len(self.sorted)
         elif spec in self.revisions:
-            end = self._sorted.index(spec) + 1
+            end = self.sorted.index(spec) + 1
         else:
             end = start + int(spec)
         if end < 0:
             raise self._too_far(spec, start)
         if end > start:
-            raise self._below(spec, f"'{self._sorted[start - 1]}'" if start else "base")
-        return tuple(reversed(self._sorted[end:start]))
+            raise self._below(spec, f"'{self.sorted[start - 1]}'" if start else "base")
+        return tuple(reversed(self.sorted[end:start]))
 
     def _position(self, rows: Collection[str]) -> int:
-        return max((self._sorted.index(row) + 1 for row in rows), default=0)
+        return max((self.sorted.index(row) + 1 for row in rows), default=0)
 
     def _below(self, spec: str, place: str = "base") -> TargetError:
         return TargetError(
@@ -261,7 +297,9 @@ class History:
 
     # -- validation ----------------------------------------------------------------
 
-    def _labels(self) -> Mapping[str, str]:
+    @cached_property
+    def _labelled(self) -> Mapping[str, str]:
+        """The revision of each label."""
         found: dict[str, str] = {}
         for revision in self.revisions.values():
             for label in revision.labels:
@@ -287,6 +325,7 @@ class History:
                 )
 
     def _check_parents(self) -> None:
+        _ = self._labelled
         for revision in self.revisions.values():
             for parent in self.parents(revision.id):
                 if parent not in self.revisions:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from ptah_migrate._runtime.engine import engine_for, from_settings, masked
 from ptah_migrate._runtime.migrator import Migrator, parse_target, pending_line
-from ptah_migrate._runtime.runner import describe
 
 __all__ = [
     "Migrator",
-    "describe",
     "engine_for",
     "from_settings",
     "masked",

@@ -22,7 +22,7 @@ from sqlalchemy import Column, MetaData, Table, inspect
 from sqlalchemy.exc import NoInspectionAvailable, UnsupportedCompilationError
 from sqlalchemy.types import NullType
 
-from ptah_migrate._runtime import versions
+from ptah_migrate._runtime import named, versions
 from ptah_migrate._runtime.contexts import options_of
 from ptah_migrate._runtime.defaults import compare_well
 from ptah_migrate.errors import ModelsError
@@ -51,7 +51,8 @@ class Comparison:
         metadata: the tables that were compared, and stubs of referred-to ones.
         neighbours: the referred-to tables of other packages, and whose they are;
             ``""`` for one that no registered package owns.
-        differences: the same as ``operations``, in words.
+        named: enums and sequences, which Alembic does not compare.
+        differences: the same as ``operations`` and ``named``, in words.
 
     """
 
@@ -60,6 +61,7 @@ class Comparison:
     context: AutogenContext
     metadata: MetaData
     neighbours: Mapping[str, str] = field(default_factory=dict)
+    named: named.Named = field(default_factory=named.Named)
     differences: tuple[Difference, ...] = ()
 
 
@@ -70,6 +72,7 @@ def compare(
     *,
     removed: Iterable[str] = (),
     owners: Mapping[str, str] | None = None,
+    sequences: Iterable[str] = (),
     defaults: bool = True,
 ) -> Comparison:
     """
@@ -81,6 +84,7 @@ def compare(
         tables: the package's own tables, of its models.
         removed: tables that are the package's and that its models have no more.
         owners: tables of other packages in the same MetaData, and whose they are.
+        sequences: those that the package's revisions name.
         defaults: compare server defaults too.
 
     Raises:
@@ -110,8 +114,16 @@ def compare(
         for table in copied.tables.values()
         if _STUB in table.info
     }
+    beside = named.look(context.inspector, context.dialect, copied, mine, sequences)
+    differences = (*words(operations.as_diffs()), *beside.differences(copied))
     return Comparison(
-        package, operations, context, copied, neighbours, words(operations.as_diffs())
+        package,
+        operations,
+        context,
+        copied,
+        neighbours,
+        beside,
+        tuple(sorted(differences, key=lambda one: (one.table, one.words))),
     )
 
 

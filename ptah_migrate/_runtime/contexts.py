@@ -9,9 +9,8 @@ are made with the public ``EnvironmentContext.configure``, so revisions find
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -31,7 +30,8 @@ from ptah_migrate.model import Direction, Package, Revision
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import Connection
-    from sqlalchemy.engine import URL
+
+    from ptah_migrate._runtime.surroundings import Surroundings
 
 # Options whose values are functions: registered as dotted names where text is all one can say.
 _HOOKS = frozenset(
@@ -60,16 +60,6 @@ _OURS = frozenset(
         "version_table_schema",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all packages of a run share: their ``-x`` arguments, attributes, schema and URL."""
-
-    x_arguments: Sequence[str] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    version_table_schema: str | None = None
-    url: URL | None = None
 
 
 class PackageContext:
@@ -139,11 +129,22 @@ class PackageContext:
             raise RevisionFileError(
                 revision.package, str(revision.path), f"is not revision '{revision.id}' when run"
             )
+        if set(_words(getattr(module, "down_revision", None))) != set(revision.down):
+            raise RevisionFileError(
+                revision.package,
+                str(revision.path),
+                f"follows {getattr(module, 'down_revision', None)!r} when run, "
+                f"not {', '.join(revision.down) or None!r}",
+            )
         if not callable(getattr(module, direction.value, None)):
             raise RevisionFileError(
                 revision.package, str(revision.path), f"has no {direction.value}()"
             )
         return module
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return () if not value else (value,) if isinstance(value, str) else tuple(value)
 
 
 def options_of(package: Package) -> dict[str, Any]:

@@ -22,8 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    func,
-    select,
+    UniqueConstraint,
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
@@ -32,6 +31,7 @@ from ptah_migrate.model import Item, Step
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from sqlalchemy.engine import Dialect
 
 TABLE = "ptah_db_journal"
 
@@ -81,9 +81,38 @@ def table(schema: str | None = None) -> Table:
         Column("seconds", Float),
         Column("statements", Integer),
         Column("detail", Text),
+        # As a constraint it is part of CREATE TABLE everywhere: `last` reads by it.
+        UniqueConstraint("package", "id"),
         schema=schema,
         implicit_returning=False,
     )
+
+
+_ENTRY = "j.package, j.revision, j.operation, j.state, j.statements, j.detail"
+_BY_GROUP = f"""
+SELECT {_ENTRY} FROM {{journal}} AS j
+WHERE j.id IN (SELECT max(id) FROM {{journal}} GROUP BY package, state) ORDER BY j.id
+"""  # noqa: S608 - the name is quoted
+# From package to package by the index: its time does not grow with the number of
+# entries. As text, because to compile it takes longer than to run it.
+_BY_INDEX = f"""
+WITH RECURSIVE packages(package) AS (
+  SELECT min(package) FROM {{journal}}
+  UNION ALL
+  SELECT (SELECT min(k.package) FROM {{journal}} AS k WHERE k.package > packages.package)
+  FROM packages WHERE packages.package IS NOT NULL
+)
+SELECT {_ENTRY} FROM packages JOIN {{journal}} AS j ON
+  j.id = (
+    SELECT k.id FROM {{journal}} AS k
+    WHERE k.package = packages.package ORDER BY k.id DESC LIMIT 1
+  )
+  OR j.id = (
+    SELECT k.id FROM {{journal}} AS k
+    WHERE k.package = packages.package AND k.state = '{{done}}' ORDER BY k.id DESC LIMIT 1
+  )
+ORDER BY j.id
+"""  # noqa: S608 - the same
 
 
 class Journal:
@@ -91,6 +120,13 @@ class Journal:
 
     def __init__(self, schema: str | None = None) -> None:
         self.table = table(schema)
+
+    def _last(self, dialect: Dialect) -> str:
+        """Return the query of the newest entry of each package, and of its newest one done."""
+        name = dialect.identifier_preparer.format_table(self.table)
+        # MariaDB takes seconds for the better query.
+        query = _BY_INDEX if dialect.name in ("sqlite", "postgresql") else _BY_GROUP
+        return query.format(journal=name, done=DONE)
 
     def ensure(self, connection: Connection) -> None:
         """Create the table where it is missing."""
@@ -134,22 +170,8 @@ class Journal:
 
     def last(self, connection: Connection) -> Mapping[str, LastWords]:
         """Return the last words on every package; empty without the table; ends the transaction."""
-        columns = self.table.c
-        newest = select(func.max(columns.id)).group_by(columns.package, columns.state)
-        query = (
-            select(
-                columns.package,
-                columns.revision,
-                columns.operation,
-                columns.state,
-                columns.statements,
-                columns.detail,
-            )
-            .where(columns.id.in_(newest))
-            .order_by(columns.id)
-        )
         try:
-            rows = connection.execute(query).all()
+            rows = connection.exec_driver_sql(self._last(connection.dialect)).all()
         except DBAPIError:
             rows = []
         finally:

@@ -8,26 +8,23 @@ others take the lock first, and read the state of the database under it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._history import History, read, tables
-from ptah_migrate._runtime import fresh, offline, plan, schema, unwritten
-from ptah_migrate._runtime.contexts import Surroundings
+from ptah_migrate._history import confirm, heads, read
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
-from ptah_migrate._runtime.journal import FAILED, STARTED, Journal, LastWords
-from ptah_migrate._runtime.models import Models
-from ptah_migrate._runtime.ownership import Owners
-from ptah_migrate._runtime.runner import Progress, Runner
+from ptah_migrate._runtime.surroundings import Surroundings
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import (
     DatabaseBehindError,
+    DatabaseError,
     ModelsError,
     PendingError,
     PtahMigrateError,
@@ -35,19 +32,37 @@ from ptah_migrate.errors import (
     UnrecordedTablesError,
     UsageError,
 )
-from ptah_migrate.model import Difference, Package, PackageStatus, Plan, Report, Target
+from ptah_migrate.model import (
+    Body,
+    Difference,
+    Done,
+    Package,
+    PackageStatus,
+    Plan,
+    Questioner,
+    Report,
+    Target,
+)
 from ptah_migrate.registry import Registry
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
 
+    from ptah_migrate._history import Heads, History
+    from ptah_migrate._runtime import fresh
     from ptah_migrate._runtime.comparison import Comparison
+    from ptah_migrate._runtime.journal import Journal, LastWords
+    from ptah_migrate._runtime.ownership import Owners
 
 UPGRADE = "upgrade"
 DOWNGRADE = "downgrade"
 POPULATE = "populate"
 
+HEADS = ("head", "heads")
+
 SEED_POLICIES = ("verify", "trust")
+
+Progress = Callable[[Done], None]
 
 
 class Migrator:
@@ -104,15 +119,27 @@ class Migrator:
         self.refuse_unwritten = refuse_unwritten
         self.progress = progress
         self.histories = _Histories(registry)
-        self.owners = Owners(self.registry, self.histories)
         self.surroundings = Surroundings(
             tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
         )
         self.versions = Versions(version_table_schema)
-        self.journal = Journal(version_table_schema)
 
     def __repr__(self) -> str:
         return f"Migrator({masked(self.bind)!r}, {self.registry!r})"
+
+    @cached_property
+    def owners(self) -> Owners:
+        """Whose table is whose."""
+        from ptah_migrate._runtime.ownership import Owners
+
+        return Owners(self.registry, self.histories)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal; what has nothing to do does not load it."""
+        from ptah_migrate._runtime.journal import Journal
+
+        return Journal(self.surroundings.version_table_schema)
 
     @property
     def _engine(self) -> Engine:
@@ -153,8 +180,10 @@ class Migrator:
         with self._reading() as connection:
             rows = self.versions.read(connection)
             entries = self.journal.last(connection) if rows or self.registry.packages else {}
+        known = self.histories.heads
         found = [
-            self._status(package, rows, entries.get(package.name)) for package in self.registry
+            self._status(package, rows, entries.get(package.name), known.get(package.name))
+            for package in self.registry
         ]
         found.extend(
             PackageStatus(name, "", "orphan", rows=ids, how=_how(entries.get(name)))
@@ -177,7 +206,11 @@ class Migrator:
                 revision, and the command to run.
 
         """
-        wanted = {target.package for target in self._targets(packages)}
+        targets = self._targets(packages)
+        with self._reading() as connection:
+            if self._at_heads(targets, self.versions.read(connection)):
+                return
+        wanted = {target.package for target in targets}
         lines = [
             pending_line(status)
             for status in self.status()
@@ -216,6 +249,8 @@ class Migrator:
         else:
             with self._reading() as connection:
                 todo = self._plan(connection, operation, wanted, cascade=cascade)
+        from ptah_migrate._runtime import offline
+
         return offline.script(
             todo,
             self._engine.dialect,
@@ -248,6 +283,8 @@ class Migrator:
             PtahMigrateError: the revisions cannot be replayed (``offline``).
 
         """
+        from ptah_migrate._runtime.models import Models
+
         models = Models(self.registry, self.histories, self.owners)
         chosen = models.choose(packages)
         if offline:
@@ -271,9 +308,32 @@ class Migrator:
         with self.comparing(*packages, offline=offline, behind=behind) as found:
             return {one.package.name: one.differences for one in found}
 
+    def autogenerate(
+        self, *packages: str, offline: bool = False, ask: Questioner | None = None
+    ) -> tuple[Body, ...]:
+        """
+        Return what a revision of each package has to do for models and database to agree.
+
+        Those that others need come first; an empty one says that they agree.
+
+        Args:
+            packages: as for ``comparing``.
+            offline: as for ``comparing``.
+            ask: answers what the models cannot tell; by default nothing was
+                renamed, and existing rows get what is safe.
+
+        Raises:
+            PtahMigrateError: as for ``comparing``; or something cannot be rendered.
+
+        """
+        from ptah_migrate._runtime import answers, autogenerate
+
+        with self.comparing(*packages, offline=offline) as found:
+            return autogenerate.bodies(found, self.histories, ask or answers.Unattended())
+
     def _refuse_behind(self, connection: Connection, packages: Sequence[Package]) -> None:
         rows = self.versions.read(connection)
-        statuses = [self._status(package, rows, None) for package in packages]
+        statuses = [self._status(package, rows, None, None) for package in packages]
         behind = [one for one in statuses if one.state not in ("current", "empty")]
         if behind:
             raise DatabaseBehindError(
@@ -372,14 +432,68 @@ class Migrator:
                 f"a place to start from is for scripts: {', '.join(stated)}",
                 hint="the database says where it stands; for a script: --sql",
             )
+        with self._connected() as connection:
+            rows = self._all_done(connection, wanted) if operation == UPGRADE else {}
+            if rows:
+                names = tuple(dict.fromkeys(target.package for target in wanted))
+                return Report(Plan((), names), rows=rows)
+            return self._locked(connection, operation, wanted, cascade=cascade, purge=purge)
+
+    def _all_done(self, connection: Connection, targets: Sequence[Target]) -> Rows:
+        """
+        Return the rows if every package is recorded at its heads; asked before the lock is taken.
+
+        A row is written at the end of its step, so what is recorded is done,
+        also where DDL commits by itself. Anything else than "all is done" is
+        found out again under the lock, and so is what went wrong here.
+        """
+        try:
+            rows = self.versions.read(connection)
+            return rows if self._at_heads(targets, rows) else {}
+        except (DBAPIError, DatabaseError):
+            if connection.invalidated:
+                raise
+            connection.rollback()
+            return {}
+
+    def _at_heads(self, targets: Sequence[Target], rows: Rows) -> bool:
+        """Return whether these rows leave nothing to do; a package without a row has to."""
+        if any(target.start is not None or target.spec not in HEADS for target in targets):
+            return False
+        known = self.histories.heads_of({target.package for target in targets})
+        return all(
+            (at := known.get(target.package)) is not None
+            and rows.get(target.package, ()) == tuple(sorted(at.tops)) != ()
+            and (
+                len(at.heads) == 1
+                or target.spec == "heads"
+                or self.registry.packages[target.package].branches
+            )
+            for target in targets
+        )
+
+    def _locked(
+        self,
+        connection: Connection,
+        operation: str,
+        wanted: Sequence[Target],
+        *,
+        cascade: bool,
+        purge: bool,
+    ) -> Report:
+        """Take the lock, look at the database again, decide, act."""
+        from ptah_migrate._runtime.runner import Runner
+
         database = for_dialect(
             self._engine.dialect.name, schema=self.surroundings.version_table_schema
         )
-        with self._connected() as connection, database.session(connection):
+        with database.session(connection):
             started = time.monotonic()
             with database.locked(connection, self.lock_timeout):
                 waited = time.monotonic() - started
                 todo = self._plan(connection, operation, wanted, cascade=cascade, purge=purge)
+                if self.histories.forget_changed(item.package for item in todo.items):
+                    todo = self._plan(connection, operation, wanted, cascade=cascade, purge=purge)
                 runner = Runner(
                     connection,
                     database,
@@ -445,6 +559,8 @@ class Migrator:
 
     def _written(self, todo: Plan) -> Plan:
         """Return the plan; refuse it where somebody has yet to write what it would run."""
+        from ptah_migrate._runtime import unwritten
+
         if self.refuse_unwritten:
             unwritten.refuse(todo, self.histories)
         return todo
@@ -459,6 +575,8 @@ class Migrator:
         cascade: bool = False,
         purge: bool = False,
     ) -> Plan:
+        from ptah_migrate._runtime import plan
+
         names = {target.package for target in targets}
         if operation == DOWNGRADE:
             names.update(name for name in rows if name in self.registry.packages)
@@ -485,6 +603,8 @@ class Migrator:
 
     def _elsewhere(self, targets: Sequence[Target]) -> Rows:
         """Return the rows of the other packages that these need, at their heads."""
+        from ptah_migrate._runtime import plan
+
         named = {target.package for target in targets}
         others = plan.reach(named, self.histories)
         found = self.histories.of(name for name in others if name not in named)
@@ -503,6 +623,8 @@ class Migrator:
         self, connection: Connection | None, operation: str, targets: Sequence[Target], rows: Rows
     ) -> dict[str, fresh.Fresh]:
         """Return the decision for every reached package without a row."""
+        from ptah_migrate._runtime import fresh, plan
+
         stated = {target.package for target in targets if target.start is not None}
         names = [target.package for target in targets]
         if operation == UPGRADE:
@@ -543,12 +665,16 @@ class Migrator:
     def _table_state(
         self, connection: Connection | None, package: Package, history: History
     ) -> fresh.TableState:
+        from ptah_migrate._runtime import fresh, schema
+
         if package.force or package.fresh == "steps":
             return fresh.TableState()
         return schema.state(connection, package, history, self._creatable(package))
 
     def _refers(self, decisions: Mapping[str, fresh.Fresh]) -> dict[str, frozenset[str]]:
         """Return whose tables the tables to create refer to."""
+        from ptah_migrate._history import tables
+
         creating = [self.registry.packages[n] for n, d in decisions.items() if d.create]
         if len(creating) < 1:
             return {}
@@ -573,7 +699,9 @@ class Migrator:
 
     # -- status ------------------------------------------------------------------------
 
-    def _status(self, package: Package, rows: Rows, words: LastWords | None) -> PackageStatus:
+    def _status(
+        self, package: Package, rows: Rows, words: LastWords | None, at: Heads | None
+    ) -> PackageStatus:
         recorded = rows.get(package.name, ())
         status = PackageStatus(
             package.name,
@@ -583,6 +711,8 @@ class Migrator:
             how=_how(words) if recorded else "",
             origin=str(package.origin),
         )
+        if at is not None and recorded == tuple(sorted(at.tops)) != ():
+            return replace(status, state="current", heads=at.heads, problem=_half_done(words))
         history = self.histories.get(package.name)
         if history is None:
             return replace(status, problem=str(self.histories.broken[package.name]))
@@ -597,20 +727,45 @@ class Migrator:
         return replace(status, state="current" if recorded else "empty")
 
 
-class _Histories(Mapping[str, History]):
+class _Histories(Mapping[str, "History"]):
     """The histories of a registry, each read when it is first asked for, and once."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._read: dict[str, History] = {}
+        self._heads: dict[str, Heads] | None = None
+        self._exactly: set[str] = set()
         self.broken: dict[str, PtahMigrateError] = {}
+
+    @property
+    def heads(self) -> Mapping[str, Heads]:
+        """The heads of every package that can be read; no history is read for them if need be."""
+        if self._heads is None:
+            self._heads = heads(self._registry)
+        return self._heads
+
+    def heads_of(self, names: Collection[str]) -> Mapping[str, Heads]:
+        """Return the heads of these packages; of a few of many nothing else is looked at."""
+        if self._heads is not None or len(names) == len(self._registry):
+            return self.heads
+        return heads(self._registry.packages[name] for name in sorted(names))
+
+    def forget_changed(self, names: Iterable[str]) -> bool:
+        """Forget those of these packages whose files are not what was read before."""
+        changed = [name for name in set(names) if name in self and not confirm(self[name])]
+        for name in changed:
+            del self._read[name]
+        if changed:
+            self._heads = None
+            self._exactly.update(changed)
+        return bool(changed)
 
     def __getitem__(self, name: str) -> History:
         if name in self.broken or name not in self._registry.packages:
             raise KeyError(name)
         if name not in self._read:
             try:
-                self._read[name] = read(self._registry.packages[name])
+                self._read[name] = read(self._registry.packages[name], exact=name in self._exactly)
             except PtahMigrateError as error:
                 self.broken[name] = error
                 raise KeyError(name) from error
@@ -651,7 +806,7 @@ def parse_target(text: str) -> Target:
 
 def _to_head(target: Target, history: History) -> bool:
     """Return whether a target leaves nothing of a history out, from its base."""
-    if target.package != history.package or target.spec in plan.HEADS:
+    if target.package != history.package or target.spec in HEADS:
         return True
     return len(history.upgrades(target.spec, ())) == len(history)
 
@@ -682,6 +837,8 @@ def _how(words: LastWords | None) -> str:
 
 def _half_done(words: LastWords | None) -> str:
     """Return what a last entry that is no success says."""
+    from ptah_migrate._runtime.journal import FAILED, STARTED
+
     if words is None or words.newest.state not in (FAILED, STARTED):
         return ""
     entry = words.newest

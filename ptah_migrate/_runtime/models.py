@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ptah_migrate._history import History, tables
+from ptah_migrate._history import History, sequences, tables
 from ptah_migrate._runtime import schema
 from ptah_migrate._runtime.ownership import Owned, Owners
 from ptah_migrate._runtime.plan import reach
@@ -75,11 +75,20 @@ class Models:
         owned = self.owners.of(package)
         models = {table.key for table in owned.tables}
         left: frozenset[str] = frozenset()
+        named: frozenset[str] = frozenset()
         if (history := self.histories.get(package.name)) is not None:
             left = tables(history).final - models - set(owned.others) - package.skip_tables
+            named = sequences(history)
         removed = left - set(self.owners.elsewhere(package, left))
         owners = {**owned.others, **self._outside(package, owned)}
-        return compare(connection, package, owned.tables, removed=removed, owners=owners)
+        return compare(
+            connection,
+            package,
+            owned.tables,
+            removed=removed,
+            owners=owners,
+            sequences=named,
+        )
 
     def _outside(self, package: Package, owned: Owned) -> dict[str, str]:
         """

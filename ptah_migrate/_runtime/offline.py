@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateTable
 
 from ptah_migrate._history import History
 from ptah_migrate._runtime import journal, mirror, proxies, schema, versions
-from ptah_migrate._runtime.contexts import PackageContext, Surroundings
+from ptah_migrate._runtime.contexts import PackageContext
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.runner import cause, describe
 from ptah_migrate.errors import OfflineError, PtahMigrateError
@@ -19,6 +19,8 @@ from ptah_migrate.model import Item, Package, Plan, Seed, Step
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
+
+    from ptah_migrate._runtime.surroundings import Surroundings
 
 
 def script(

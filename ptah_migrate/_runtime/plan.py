@@ -30,8 +30,6 @@ from ptah_migrate.model import Direction, Item, Key, Plan, Requirement, Revision
 
 Rows = Mapping[str, tuple[str, ...]]
 
-HEADS = ("head", "heads")
-
 Rank = tuple[bool, str, int]
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._history import History
 from ptah_migrate._runtime import journal, mirror, proxies, schema
-from ptah_migrate._runtime.contexts import PackageContext, Surroundings
+from ptah_migrate._runtime.contexts import PackageContext
 from ptah_migrate._runtime.databases import Database
 from ptah_migrate._runtime.engine import reason
 from ptah_migrate._runtime.journal import Journal
@@ -32,9 +32,10 @@ from ptah_migrate.model import Direction, Done, Package, Plan, Seed, Step
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-logger = logging.getLogger("ptah.alembic")
+    from ptah_migrate._runtime.migrator import Progress
+    from ptah_migrate._runtime.surroundings import Surroundings
 
-Progress = Callable[[Done], None]
+logger = logging.getLogger("ptah.alembic")
 
 
 class Runner:

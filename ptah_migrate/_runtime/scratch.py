@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def database(url: URL) -> Iterator[Engine]:
+def database(url: URL, *, prefix: str = "ptah_scratch") -> Iterator[Engine]:
     """
     Yield the engine of an empty database of the same kind, which is gone afterwards.
 
     For SQLite a file in a temporary directory; for a server a database of a
-    new name beside the one that ``url`` names, which is only connected to.
+    new name (``prefix`` and some letters) beside the one that ``url`` names,
+    which is only connected to.
 
     Raises:
         DatabaseError: the server does not answer, or does not let us make one.
@@ -42,7 +43,7 @@ def database(url: URL) -> Iterator[Engine]:
                 engine.dispose()
         return
     server = engine_for(url).execution_options(isolation_level="AUTOCOMMIT")
-    name = f"ptah_scratch_{uuid.uuid4().hex[:16]}"
+    name = f"{prefix}_{uuid.uuid4().hex[:16]}"
     _order(server, f"CREATE DATABASE {name}")
     try:
         engine = engine_for(url.set(database=name))

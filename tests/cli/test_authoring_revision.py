@@ -159,9 +159,11 @@ def test_undo(migrations: Path, folder: Path, invoke_cli: Run) -> None:
     assert result == Result(
         1,
         "",
-        f"Error: '{migrations}/001.py' was edited, it is not removed\n"
-        "hint: remove the file yourself if its operations are not needed\n",
+        f"Error: '{migrations}/001.py' has more in it than its template, it is not removed\n"
+        "hint: if its operations are not needed: --yes removes it all the same\n",
     )
+    assert invoke_cli("revision", "--undo", "-q", "--yes").exit_code == 0
+    assert os.listdir(migrations) == ["__init__.py"]
 
 
 def test_undo_of_what_is_applied(
@@ -290,10 +292,35 @@ def test_rebase_again(conflict: Path, invoke_cli: Run) -> None:
                 "path_before": str(conflict),
             }
         ],
+        "references": [],
     }
     assert invoke_cli("rebase", "-q") == Result(
         0, "blog: your revisions are the last ones already\n", ""
     )
+
+
+def test_rebase_that_others_follow(conflict: Path, folder: Path, invoke_cli: Run) -> None:
+    """A revision of the project's other package that names mine is changed, and told."""
+    file = folder / "src/shop/migrations/001.py"
+    file.parent.mkdir(parents=True)
+    file.with_name("__init__.py").touch()
+    (folder / "src/shop/__init__.py").touch()
+    file.write_text("revision = '001'\ndown_revision = None\nrequires = ('blog:002',)\n")
+    pyproject = folder / "pyproject.toml"
+    table = "[project.entry-points.ptah_migrate]\n"
+    pyproject.write_text(pyproject.read_text().replace(table, f'{table}shop = "shop.migrations"\n'))
+
+    looked = invoke_cli("rebase", "blog", "-q", "--dry-run").stdout.splitlines()
+    done = invoke_cli("rebase", "blog", "--no-database")
+
+    assert looked[1:] == ["would change blog:002 -> blog:003 in src/shop/migrations/001.py"]
+    assert done == Result(
+        0,
+        "renumbered 002 -> 003, after 002: src/blog/migrations/002.py -> 003.py\n"
+        "changed blog:002 -> blog:003 in src/shop/migrations/001.py\n",
+        "next: git add src/blog/migrations src/shop/migrations/001.py\n",
+    )
+    assert "requires = ('blog:003',)\n" in file.read_text()
 
 
 def test_rebase_of_theirs(conflict: Path, invoke_cli: Run) -> None:

@@ -624,10 +624,10 @@ def test_traceback(blog: Path, invoke_cli: Run) -> None:
 def test_unexpected(blog: Path, invoke_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of ours is one line that asks for a report, not a traceback."""
 
-    def fail(package: Any) -> None:
+    def fail(*_: Any) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("ptah_migrate._history.read", fail)
+    monkeypatch.setattr("ptah_migrate._history.heads", fail)
 
     assert invoke_cli("heads") == Result(
         1,

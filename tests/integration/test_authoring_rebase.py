@@ -452,3 +452,221 @@ def test_inside_a_git_hook(blog: Package, git: Git, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
 
     assert rebase(blog).moves[0].new == "004"
+
+
+# -- without MERGE_HEAD ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slugs", [False, True], ids=["plain", "slugs"])
+def test_a_squash(blog: Package, git: Git, *, slugs: bool) -> None:
+    """In ``git merge --squash`` mine is what HEAD has, and theirs is the branch."""
+    if slugs:
+        slugged(blog, git)
+    two_branches(git, blog, mine=2, theirs=2)
+    git("merge", "--squash", "theirs", code=1)
+
+    rebase(blog)
+
+    assert [shape(blog)[f"{n:03}"][1] for n in range(3, 7)] == [
+        *("theirs 0", "theirs 1", "mine 0", "mine 1")
+    ]
+    assert check_files(blog) == ()
+    assert rebase(blog).moves == ()
+    commit(git, "squashed")
+    with pytest.raises(AuthoringError, match="git is not merging"):
+        rebase(blog)
+
+
+def stash(git: Git, blog: Package, count: int = 1) -> None:
+    """Leave revisions of mine in a stash, and theirs on HEAD."""
+    for number in range(count):
+        write(blog, f"mine {number}")
+    git("add", "-A")
+    git("stash", "-q")
+    write(blog, "theirs")
+    commit(git, "theirs")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_stash(blog: Package, git: Git, count: int) -> None:
+    """After ``git stash pop`` mine is what was stashed, and theirs is HEAD."""
+    stash(git, blog, count)
+    git("stash", "pop", code=1)
+
+    rebase(blog)
+
+    assert shape(blog)["003"] == (("002",), "theirs")
+    assert [shape(blog)[f"{n + 4:03}"][1] for n in range(count)] == [
+        f"mine {n}" for n in range(count)
+    ]
+    assert check_files(blog) == ()
+    assert git("diff", "HEAD", "--", "blog/migrations/003.py").stdout.count("\n+") == 0
+
+
+def test_a_stash_that_changed_a_revision(blog: Package, git: Git) -> None:
+    """A conflict about a revision that both have is not one about numbers."""
+    path = Path(blog.path, "002.py")
+    text = path.read_text()
+    path.write_text(text + "# mine\n")
+    git("stash", "-q")
+    path.write_text(text + "# theirs\n")
+    commit(git, "theirs")
+    git("stash", "pop", code=1)
+
+    with pytest.raises(AuthoringError, match=r"'002\.py' of package 'blog' is in conflict"):
+        rebase(blog)
+
+
+def test_a_stash_the_other_way_round(blog: Package, git: Git) -> None:
+    """What is committed is not moved behind what is not."""
+    stash(git, blog)
+    git("stash", "pop", code=1)
+
+    with pytest.raises(AuthoringError, match="git is not merging"):
+        rebase(blog, swap=True)
+
+
+# -- other packages ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(tmp_path: Path, blog: Package, git: Git) -> Package:
+    """Return a second package of the checkout."""
+    return neighbour(tmp_path / "project/shop")
+
+
+def neighbour(folder: Path) -> Package:
+    """Return a package without revisions."""
+    folder.mkdir()
+    return registry.make_package("shop", str(folder))
+
+
+def wants(package: Package, name: str, line: str) -> Path:
+    """Write a revision of another package that names one of blog's."""
+    path = Path(package.path, f"{name}.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        f"from alembic import op\nrevision = '{name}'\ndown_revision = None\n{line}\n"
+        "def upgrade():\n    op.f('blog:003')\n",
+        encoding="utf-8",
+        newline="",
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        pytest.param(
+            "requires = ('blog:003', \"?crowd:003\")",
+            "requires = ('blog:004', \"?crowd:003\")",
+            id="requires",
+        ),
+        pytest.param('run_before = "?blog:003"', 'run_before = "?blog:004"', id="run_before"),
+        pytest.param(
+            "depends_on = [\r\n    'blog:003',  # é\r\n]",
+            "depends_on = [\r\n    'blog:004',  # é\r\n]",
+            id="depends_on",
+        ),
+    ],
+)
+def test_what_names_mine(blog: Package, shop: Package, git: Git, line: str, after: str) -> None:
+    """A revision of mine in another package follows, and nothing else of its file changes."""
+    two_branches(git, blog)
+    path = wants(shop, "001", line)
+    before = path.read_bytes()
+    commit(git, "shop")
+    git("merge", "theirs", code=1)
+
+    done = rebase(blog, neighbours=[shop])
+
+    assert [(one.path, one.old, one.new) for one in done.references] == [
+        (path, "blog:003", "blog:004")
+    ]
+    assert path.read_bytes() == before.replace(line.encode(), after.encode())
+    assert done.warnings == ()
+
+
+def test_what_names_theirs(blog: Package, shop: Package, git: Git) -> None:
+    """A revision of theirs in another package means their 003, which stays."""
+    two_branches(git, blog)
+    git("checkout", "-q", "theirs")
+    path = wants(shop, "001", "requires = ('blog:003',)")
+    commit(git, "shop")
+    git("checkout", "-q", "mine")
+    git("merge", "theirs", code=1)
+    before = path.read_bytes()
+
+    done = rebase(blog, neighbours=[shop])
+
+    assert (done.references, done.warnings) == ((), ())
+    assert path.read_bytes() == before
+
+
+def test_what_names_theirs_the_other_way_round(blog: Package, shop: Package, git: Git) -> None:
+    """With theirs renumbered it is their file that follows."""
+    two_branches(git, blog)
+    git("checkout", "-q", "theirs")
+    path = wants(shop, "001", "requires = ('blog:003',)")
+    commit(git, "shop")
+    git("checkout", "-q", "mine")
+    kept = wants(shop, "002", "requires = ('blog:003',)")
+    commit(git, "shop")
+    git("merge", "theirs", code=1)
+
+    rebase(blog, swap=True, neighbours=[shop])
+
+    assert "'blog:004'" in path.read_text()
+    assert "'blog:004'" not in kept.read_text()
+
+
+def test_what_names_mine_in_a_stash(blog: Package, shop: Package, git: Git) -> None:
+    """What is not on HEAD is mine in a stash too."""
+    path = wants(shop, "001", "requires = ('blog:003',)")
+    stash(git, blog)
+    git("stash", "pop", code=1)
+
+    rebase(blog, neighbours=[shop])
+
+    assert "'blog:004'" in path.read_text()
+
+
+@pytest.mark.parametrize("place", ["outside", "unsure", "computed"])
+def test_what_is_not_sure(blog: Package, git: Git, tmp_path: Path, place: str) -> None:
+    """A file in another checkout, or one that may mean either, is told and left as it is."""
+    shop = neighbour(tmp_path / ("shop" if place == "outside" else "project/shop"))
+    line = "requires = ('blog' ':003',)" if place == "outside" else "requires = ('blog:003',)"
+    line = "requires = ('blog:' + '003',)" if place == "computed" else line
+    path = wants(shop, "001", line)
+    before = path.read_bytes()
+    for name, down in {"003_mine": "002", "003_theirs": "002"}.items():
+        Path(blog.path, f"{name}.py").write_text(f"revision = '003'\ndown_revision = '{down}'\n")
+    if place == "computed":  # else it is not sure either whose it is
+        Path(blog.path, "003_theirs.py").unlink()
+        Path(blog.path, "004.py").write_text("revision = '004'\ndown_revision = '002'\n")
+
+    done = rebase(blog, mine=["003_mine.py"], neighbours=[shop])
+
+    why = {
+        "outside": "it is not in this checkout",
+        "unsure": "which of the two is meant cannot be told",
+        "computed": "they are not plain texts in it",
+    }[place]
+    named = f"'{path}' of package 'shop' names blog:003, and is left as it is: {why}"
+    assert done.warnings == (named,)
+    assert done.references == ()
+    assert path.read_bytes() == before
+
+
+def test_a_number_that_only_i_had(blog: Package, shop: Package, git: Git) -> None:
+    """What only one revision can mean follows without git's word."""
+    for name, down in {"003": "002", "004_mine": "002"}.items():
+        Path(blog.path, f"{name}.py").write_text(
+            f"revision = '{name[:3]}'\ndown_revision = '{down}'\n"
+        )
+    Path(blog.path, "005.py").write_text("revision = '005'\ndown_revision = '003'\n")
+    path = wants(shop, "001", "requires = ('blog:004',)")
+
+    rebase(blog, mine=["004_mine"], neighbours=[shop])
+
+    assert "'blog:006'" in path.read_text()

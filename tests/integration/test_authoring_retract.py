@@ -84,7 +84,10 @@ def test_edited(blog: Package, new: New, old: str, text: str) -> None:
 
     assert made.path.read_text() == source.replace(old, text, 1)
     if text not in ("depends_on = '000'", 'revision = "002'):  # no history at all
-        assert str(caught.value) == f"'{made.path}' was edited, it is not removed"
+        assert str(caught.value) == (
+            f"'{made.path}' has more in it than its template, it is not removed"
+        )
+        assert retract(blog, sure=True).id == "002"
 
 
 def test_applied(blog: Package, new: New) -> None:
@@ -132,7 +135,7 @@ def test_a_named_template(blog: Package, new: New, tmp_path: Path) -> None:
     )
     new(template=template)
 
-    with pytest.raises(AuthoringError, match="was edited"):
+    with pytest.raises(AuthoringError, match="has more in it"):
         retract(blog)
 
     assert retract(blog, template=template).id == "001"

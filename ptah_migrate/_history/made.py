@@ -19,6 +19,9 @@ _CREATE = re.compile(
     r"\s*create\s+table\s+(?:if\s+not\s+exists\s+)?((?:[\"`\[]?\w+[\"`\]]?\.)?[\"`\[]?\w+)",
     re.IGNORECASE,
 )
+# A file without these words has no operation that is looked for: it is not parsed.
+_VERBS = re.compile(rb"create_table|drop_table|rename_table|create_all")
+_SQL = re.compile(rb"(?=.*create)(?=.*table)(?=.*(?:execute|text))", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,50 @@ def tables(history: History) -> HistoryTables:
     return HistoryTables(frozenset(ever), frozenset(final), everything)
 
 
+def makers(history: History) -> dict[str, str]:
+    """Return the revision that gives each table its name, the last one of several."""
+    found: dict[str, str] = {}
+    for id_ in history.order():
+        for verb, name, new in _operations(history.revisions[id_].path.read_bytes()):
+            if verb == "create_table":
+                found[name] = id_
+            elif verb == "rename_table":
+                found[new] = id_
+    return found
+
+
+def sequences(history: History) -> frozenset[str]:
+    """Return the sequences that revisions name: ``sa.Sequence("…")`` in their source."""
+    return frozenset(
+        name
+        for revision in history.revisions.values()
+        for name in _sequences(revision.path.read_bytes())
+    )
+
+
+def _sequences(source: bytes) -> Iterator[str]:
+    if b"Sequence" not in source:
+        return
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node.func) == "Sequence" and node.args:
+            schema = next((_text(k.value, {}) for k in node.keywords if k.arg == "schema"), "")
+            name = _text(node.args[0], {})
+            if name:
+                yield f"{schema}.{name}" if schema else name
+
+
+def _called(node: ast.expr) -> str:
+    return getattr(node, "attr", "") or getattr(node, "id", "")
+
+
 def _operations(source: bytes) -> Iterator[tuple[str, str, str]]:
     """Yield (verb, table, new name) of each operation outside ``downgrade``, in file order."""
+    if not (_VERBS.search(source) or _SQL.match(source)):
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

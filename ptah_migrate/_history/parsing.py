@@ -2,8 +2,9 @@
 Read revision files as text: header first, whole file next, execution last.
 
 The header is what stands above the first ``def``, ``class`` or decorator. In
-642 of 643 public revision files it holds all there is to know, and parsing it
-costs a quarter of parsing the file; running it would run the author's imports.
+642 of 643 public revision files it holds all there is to know. Its plain form
+is recognised by a regular expression; parsing it costs a quarter of parsing
+the file; running it would run the author's imports.
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ptah_migrate._history import modules
+from ptah_migrate import cache
+from ptah_migrate._history import index, modules
 from ptah_migrate._history.graph import History
 from ptah_migrate._history.marker import unwritten
-from ptah_migrate.errors import DuplicateRevisionError, PackagePathError, RevisionFileError
+from ptah_migrate._history.scan import NAMES, scan
+from ptah_migrate.errors import (
+    DuplicateRevisionError,
+    PackagePathError,
+    RevisionFileError,
+)
 from ptah_migrate.model import Package, Requirement, Revision
 from ptah_migrate.registry import directories
 
@@ -37,10 +44,8 @@ _UPGRADE = re.compile(_FUNCTION.format("upgrade"), re.MULTILINE)
 _DOWNGRADE = re.compile(_FUNCTION.format("downgrade"), re.MULTILINE)
 _CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
 
-# What Alembic reads of a module, and our three.
-_NAMES = frozenset(
-    {"revision", "down_revision", "branch_labels", "depends_on", "requires", "run_before"}
-)
+# What Alembic reads of a module, and our two.
+_NAMES = frozenset(NAMES)
 _UNKNOWN = object()
 
 # These mean something in a target, so a revision could not be named by them.
@@ -49,30 +54,25 @@ _NO_PLACE = re.compile(r"base|[+-]\d+")
 LONGEST = 128  # what the version table holds
 
 
-def read(package: Package) -> History:
-    """
-    Return the history of a package; no revision file is run if its text tells enough.
-
-    ``__init__.py``, templates and helper modules in the directories are left
-    alone: a file without a ``revision`` is not a revision file.
-
-    Raises:
-        PackagePathError: a directory is missing, or may not be read.
-        RevisionFileError: a file cannot be read; file and line are named.
-        DuplicateRevisionError: two files carry one id.
-        UnknownRevisionError, CycleError, HistoryError: the files do not fit together.
-
-    """
-    folders = directories(package)
+def read_files(package: Package, folders: tuple[Path, ...]) -> History:
+    """Read every file, and keep what they say; what only running one tells is not kept."""
+    now = cache.clock()
+    roots: list[str] = []
+    files: list[str] = []
+    ran: list[Path] = []
     revisions: dict[str, Revision] = {}
-    for path in _files(package, folders):
-        found = parse(path, package.name)
+    for path in _files(package, folders, roots):
+        files.append(str(path))
+        found = parse(path, package.name, ran)
         if found is None:
             continue
         other = revisions.setdefault(found.id, found)
         if other is not found:
             raise DuplicateRevisionError(package.name, found.id, (str(other.path), str(path)))
-    return History(package.name, revisions, folders, branches=package.branches)
+    history = History(package.name, revisions, folders, branches=package.branches)
+    if not ran:
+        index.store(package, history, roots, files, now)
+    return history
 
 
 def candidates(package: Package) -> tuple[Path, ...]:
@@ -83,11 +83,11 @@ def candidates(package: Package) -> tuple[Path, ...]:
         PackagePathError: a directory is missing, or may not be read.
 
     """
-    return tuple(_files(package, directories(package)))
+    return tuple(_files(package, directories(package), []))
 
 
-def _files(package: Package, folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield candidate files in Alembic's order, each once."""
+def _files(package: Package, folders: Iterable[Path], roots: list[str]) -> Iterator[Path]:
+    """Yield candidate files in Alembic's order, each once; add the folders to ``roots``."""
 
     def fail(error: OSError) -> None:
         where = str(error.filename or package.path)
@@ -100,6 +100,7 @@ def _files(package: Package, folders: Iterable[Path]) -> Iterator[Path]:
             if not package.recursive:
                 below.clear()
             real = os.path.realpath(root)
+            roots.append(root)
             if real in seen:
                 continue
             seen.add(real)
@@ -116,9 +117,11 @@ def _is_candidate(root: str, name: str) -> bool:
         return True
 
 
-def parse(path: Path, package: str) -> Revision | None:
+def parse(path: Path, package: str, ran: list[Path] | None = None) -> Revision | None:
     """
     Return what one file says of itself, or None when it is not a revision file.
+
+    A file that had to be run for it is added to ``ran``.
 
     Raises:
         RevisionFileError: the file cannot be read or parsed, or its constants
@@ -126,7 +129,7 @@ def parse(path: Path, package: str) -> Revision | None:
 
     """
     text = _text(path, package)
-    values, doc = _constants(text, path, package)
+    values, doc = _constants(text, path, package, ran if ran is not None else [])
     if values is None:
         return None
     return _revision(values, doc, text, path, package)
@@ -134,9 +137,11 @@ def parse(path: Path, package: str) -> Revision | None:
 
 def _text(path: Path, package: str) -> str:
     try:
-        data = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hot
+            data = file.readall()
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        text = _decoded(data)
     except OSError as error:
         raise RevisionFileError(package, str(path), f"cannot be read: {error.strerror}") from error
     except (SyntaxError, UnicodeError, LookupError) as error:
@@ -148,17 +153,31 @@ def _text(path: Path, package: str) -> str:
     return text
 
 
-def _constants(text: str, path: Path, package: str) -> tuple[Mapping[str, Any] | None, str]:
+def _decoded(data: bytes) -> str:
+    if data.isascii() and b"coding" not in data:  # what nearly all are
+        return data.decode("ascii")
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return data.decode(encoding)
+
+
+def _constants(
+    text: str, path: Path, package: str, ran: list[Path]
+) -> tuple[Mapping[str, Any] | None, str]:
     """Return the constants and the docstring; None for a file that defines no revision."""
     body = _BODY.search(text)
     if body is not None:
-        tree = _parsed(text[: body.start()])
+        header = text[: body.start()]
+        plain = scan(header)
+        if plain is not None and _settled(plain[0]):
+            return plain
+        tree = _parsed(header)
         values = _literals(tree) if tree is not None else {}
         if tree is not None and _settled(values):
             return values, ast.get_docstring(tree) or ""
     tree = _parsed_or_fail(text, path, package)
     values = _literals(tree)
     if not _settled(values) and _UNKNOWN in values.values() and _claims(values):
+        ran.append(path)
         values = _executed(path, package)
     if not _claims(values):
         return None, ""
@@ -289,8 +308,9 @@ def _revision(values: Mapping[str, Any], doc: str, text: str, path: Path, packag
     def words(name: str) -> tuple[str, ...]:
         return _words(values.get(name), name, path, package)
 
-    near = [word for word in words("depends_on") if ":" not in word]
-    far = [*words("requires"), *(word for word in words("depends_on") if ":" in word)]
+    depends = words("depends_on")
+    near = [word for word in depends if ":" not in word]
+    far = [*words("requires"), *(word for word in depends if ":" in word)]
     wishes = [_requirement(word, path, package) for word in far]
     near += [wish.id for wish in wishes if wish.package == package]
     down = words("down_revision")

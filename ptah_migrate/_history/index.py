@@ -1,0 +1,313 @@
+"""
+The index of a history: what its files said, with the stamps they had.
+
+It is advice. Files that were not installed by a package manager are compared
+one by one, with their ``ctime``, which nobody can put back; for installed
+ones the folder's stamp and those of the head revisions do, because what puts
+files there makes new ones. ``confirm`` compares every file in any case; the
+runner asks it before it runs something, and compares what it runs besides.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ptah_migrate import cache
+from ptah_migrate.model import Package, Requirement, Revision
+from ptah_migrate.registry import is_moved
+
+if TYPE_CHECKING:
+    from ptah_migrate._history.graph import History
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+# What the row of a revision says beside its id, file, parents and docstring.
+_UPGRADE, _DOWNGRADE, _UNWRITTEN = 1, 2, 4
+
+
+class Head(NamedTuple):
+    """A revision that no other one follows, as lists show it."""
+
+    id: str
+    labels: tuple[str, ...]
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What a database at the heads of a history has: see ``History``."""
+
+    described: tuple[Head, ...]
+    tops: tuple[str, ...]
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The ids of the heads."""
+        return tuple(head.id for head in self.described)
+
+    @classmethod
+    def of(cls, history: History) -> Heads:
+        """Return the heads of a history."""
+        found = (history.revisions[id_] for id_ in history.heads)
+        return cls(tuple(Head(one.id, one.labels, one.doc) for one in found), history.tops)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The stamps of the folders, of the files, and of the files of the head revisions."""
+
+    folders: list[list[Any]]
+    files: list[list[Any]]
+    heads: list[list[Any]]
+    installed: bool
+
+    def valid(self, *, exact: bool) -> bool:
+        """Return whether nothing has changed, as far as it has to be looked at."""
+        if not cache.unchanged(self.folders):
+            return False
+        return cache.unchanged(self.heads if self.installed and not exact else self.files)
+
+
+def confirm(history: History) -> bool:
+    """Return whether a history is what its files say: whether it was just read, or none changed."""
+    kept = history.kept
+    return kept is None or kept.valid(exact=True)
+
+
+# -- one package -------------------------------------------------------------------------
+
+
+def load(package: Package, folders: tuple[Path, ...], *, exact: bool) -> History | None:
+    """Return the history of a package as it was read before, None where it may have changed."""
+    found = cache.load("history", _key(package, folders))
+    if found is None:
+        return None
+    try:
+        kept = _kept(found)
+        if not kept.valid(exact=exact):
+            return None
+        return _history(package, folders, kept, found)
+    except (LookupError, TypeError, ValueError):  # whatever it is, it is not of our making
+        return None
+
+
+def _kept(found: Mapping[str, Any]) -> Kept:
+    files = found["files"]
+    heads = [files[number] for number in found["watched"]]
+    return Kept(found["folders"], files, heads, bool(found["installed"]))
+
+
+def _history(
+    package: Package, folders: tuple[Path, ...], kept: Kept, found: Mapping[str, Any]
+) -> History:
+    from ptah_migrate._history.graph import History, Shape
+
+    history = History(
+        package.name,
+        _Stored(package.name, kept.files, {row[0]: row for row in found["revisions"]}),
+        folders,
+        branches=package.branches,
+        shape=Shape(
+            linear=bool(found["linear"]),
+            heads=tuple(found["heads"]),
+            bases=tuple(found["bases"]),
+            tops=tuple(found["tops"]),
+            order=tuple(found["order"]),
+        ),
+    )
+    history.kept = kept
+    return history
+
+
+def store(
+    package: Package, history: History, roots: Sequence[str], files: Iterable[str], now: int
+) -> None:
+    """
+    Keep a history that was just read from ``files`` in ``roots``, beginning at the time ``now``.
+
+    What was changed so shortly before that another change could look the same is not kept.
+    """
+    folders = cache.stamped(roots)
+    if not cache.folder() or not cache.settled(folders, now):
+        return
+    stamps = cache.stamped(files)
+    if not cache.settled(stamps, now) or not all(stamp for _, stamp in stamps):
+        return
+    numbers = {path: number for number, (path, _) in enumerate(stamps)}
+    revisions = history.revisions
+    watched = [numbers[str(revisions[id_].path)] for id_ in history.heads]
+    value = {
+        "folders": folders,
+        "files": stamps,
+        "watched": watched,
+        "installed": _installed(roots),
+        "linear": history.linear,
+        "heads": history.heads,
+        "bases": history.bases,
+        "tops": history.tops,
+        "order": history.sorted,
+        "revisions": [_row(one, numbers[str(one.path)]) for one in revisions.values()],
+    }
+    cache.store("history", _key(package, history.directories), value)
+    history.kept = _kept(value)
+
+
+def _key(package: Package, folders: tuple[Path, ...]) -> str:
+    return repr((package.name, [str(folder) for folder in folders], package.recursive))
+
+
+def _installed(folders: Iterable[str]) -> bool:
+    """Return whether a package manager keeps these folders; a link to a checkout is none."""
+    return all(not _INSTALLED.isdisjoint(Path(folder).resolve().parts) for folder in folders)
+
+
+def _row(revision: Revision, file: int) -> list[Any]:
+    flags = (
+        (_UPGRADE if revision.has_upgrade else 0)
+        | (_DOWNGRADE if revision.has_downgrade else 0)
+        | (_UNWRITTEN if revision.unwritten else 0)
+    )
+    row = [revision.id, file, revision.down, revision.doc, flags]
+    more = [
+        revision.depends_on,
+        [str(one) for one in revision.requires],
+        [str(one) for one in revision.run_before],
+        revision.labels,
+    ]
+    return [*row, *more] if any(more) else row
+
+
+class _Stored(Mapping[str, Revision]):
+    """The revisions of an index, each made when it is first asked for."""
+
+    def __init__(self, package: str, files: list[list[Any]], rows: Mapping[str, list[Any]]) -> None:
+        self._package = package
+        self._files = files
+        self._rows = rows
+        self._made: dict[str, Revision] = {}
+
+    def __getitem__(self, id_: str) -> Revision:
+        found = self._made.get(id_)
+        if found is None:
+            found = self._made[id_] = self._revision(*self._rows[id_])
+        return found
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _revision(
+        self,
+        id_: str,
+        file: int,
+        down: list[str],
+        doc: str,
+        flags: int,
+        depends_on: Iterable[str] = (),
+        requires: Iterable[str] = (),
+        run_before: Iterable[str] = (),
+        labels: Iterable[str] = (),
+    ) -> Revision:
+        return Revision(
+            self._package,
+            id_,
+            Path(self._files[file][0]),
+            tuple(down),
+            tuple(depends_on),
+            tuple(map(_requirement, requires)),
+            tuple(map(_requirement, run_before)),
+            tuple(labels),
+            doc,
+            has_upgrade=bool(flags & _UPGRADE),
+            has_downgrade=bool(flags & _DOWNGRADE),
+            unwritten=bool(flags & _UNWRITTEN),
+        )
+
+
+def _requirement(text: str) -> Requirement:
+    package, _, identifier = text.removeprefix("?").partition(":")
+    return Requirement(package, identifier, text.startswith("?"))
+
+
+# -- the heads of all ----------------------------------------------------------------------
+
+
+class AllHeads:
+    """
+    The heads of a whole installation, in one file.
+
+    Only installed packages are in it, whose folders tell that nothing changed:
+    the others' files have to be looked at one by one.
+    """
+
+    def __init__(self, packages: Iterable[Package]) -> None:
+        self.packages = tuple(packages)
+        self.key = repr([(p.name, p.paths, p.recursive) for p in self.packages])
+        self._found = cache.load("heads", self.key)
+        self._search_path: list[list[Any]] | None = None
+
+    def load(self) -> dict[str, Heads]:
+        """Return the heads that are known still."""
+        try:
+            rows = self._found["packages"] if self._found is not None else {}
+            return {
+                package.name: Heads(
+                    tuple(Head(id_, tuple(labels), doc) for id_, labels, doc in row[2]),
+                    tuple(row[3]),
+                )
+                for package in self.packages
+                if (row := rows.get(package.name)) and self._stands(package, row)
+            }
+        except (LookupError, TypeError, ValueError, AttributeError):
+            return {}
+
+    def _stands(self, package: Package, row: list[Any]) -> bool:
+        return (
+            self._still_found(package, row[4])
+            and cache.unchanged(row[0])
+            and cache.unchanged(row[1])
+        )
+
+    def _still_found(self, package: Package, folders: list[str]) -> bool:
+        """Return whether the registered paths still mean these folders."""
+        for path, folder in zip(package.paths, folders, strict=True):
+            if is_moved(path, folder):
+                return False
+            module = path.partition(":")[0]
+            if path != folder and module not in sys.modules and not self._same_search_path():
+                return False
+        return True
+
+    def _same_search_path(self) -> bool:
+        if self._search_path is None:
+            self._search_path = cache.search_path()
+        return bool(self._found["path"] == self._search_path)
+
+    def store(self, histories: Iterable[History]) -> None:
+        """Keep the heads of installed histories, if that is news."""
+        rows = {
+            history.package: [
+                *(history.kept.folders, history.kept.heads),
+                [[one.id, list(one.labels), one.doc] for one in Heads.of(history).described],
+                list(history.tops),
+                [str(folder) for folder in history.directories],
+            ]
+            for history in histories
+            if history.kept is not None and history.kept.installed
+        }
+        if not rows:
+            return
+        path = cache.search_path()
+        known = self._found if isinstance(self._found, dict) else {}
+        old = known.get("packages", {}) if known.get("path") == path else {}
+        if any(old.get(name) != row for name, row in rows.items()):
+            cache.store("heads", self.key, {"path": path, "packages": {**old, **rows}})

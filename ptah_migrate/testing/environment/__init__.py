@@ -1,0 +1,1 @@
+"""The Alembic environment of ``ptah_migrate.testing.alembic_config``."""
