@@ -2,15 +2,18 @@
 # used again until pyproject.toml changes. Needed: Python 3.11 or newer, make.
 #
 #   make test PYTEST_ARGS="-k plan"       other arguments for pytest
+#   make bench BENCH_ARGS="--jobs noop --databases sqlite"
 #   make test PYTHON=/path/to/python3.12 VENV=.venv-3.12
 
 VENV ?= .venv
 PYTHON ?=
 PYTEST_ARGS ?= -n 2
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+READY_BENCH := $(VENV)/.ready-bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -20,10 +23,10 @@ ifneq ($(shell $(BIN)/python -c pass 2>/dev/null && cat $(READY) 2>/dev/null),$(
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check format build clean
+.PHONY: help demo test bench bench-full check format build clean
 
 help: ## show this text
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## make a package in a temporary directory, write a revision, upgrade a SQLite file
 	@set -e; \
@@ -40,8 +43,11 @@ demo: $(READY) ## make a package in a temporary directory, write a revision, upg
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-bench: $(READY) ## what the start of a command costs, against the library it needs
-	@$(BIN)/python bench/cold_start.py
+bench: $(READY_BENCH) ## what commands cost, beside Alembic and the floors; two minutes
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-full: $(READY_BENCH) ## the same with 100 and 1,000 packages, on every database; hours
+	@$(BIN)/python -m bench --full --growth $(BENCH_ARGS)
 
 check: $(READY_DEV) ## style, types, architecture
 	$(BIN)/python -m ruff check
@@ -95,3 +101,8 @@ $(READY_DEV): $(READY)
 	@echo 'installing the tools of make check in $(VENV)'
 	@$(BIN)/python -m pip install --quiet --editable '.[all,test,dev]'
 	@touch $(READY_DEV)
+
+$(READY_BENCH): $(READY)
+	@echo 'installing what make bench compares with in $(VENV)'
+	@$(BIN)/python -m pip install --quiet --editable '.[all,test,bench]'
+	@touch $(READY_BENCH)

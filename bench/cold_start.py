@@ -1,82 +1,97 @@
 """
 What the start of a command costs, against the library it cannot do without.
 
-Prints a Markdown table: client CPU (user and system, milliseconds), median of
-the rounds. The commands take turns inside each round, each in a new process,
-after one round that does not count.
+The commands take turns inside each round, each in a new process, after one
+round that does not count.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-ROUNDS = 9
-
-Job = Callable[[Path], list[str]]
+from bench.measure import process
 
 
-def python(code: str) -> Job:
-    """Return the job of running a line of Python."""
-    return lambda _: [sys.executable, "-c", code]
+def python(code: str) -> list[str]:
+    """Return the command that runs a line of Python."""
+    return [sys.executable, "-c", code]
 
 
-def command(*words: str) -> Job:
-    """Return the job of running a command of ours in an empty directory."""
-    return lambda _: [sys.executable, "-m", "ptah_migrate", *words]
+def ours(*words: str) -> list[str]:
+    """Return a command of ours."""
+    return [sys.executable, "-m", "ptah_migrate", *words]
 
 
-# Each job, the job it is measured against, and the ratio it may have.
-JOBS: dict[str, tuple[Job, Job, float]] = {
-    "ptah-migrate --help": (command("--help"), python("import click"), 1.8),
-    "ptah-migrate init": (command("--quiet", "init"), python("import copier"), 1.5),
+def _ratio(first: float, second: float) -> float:
+    return first / second
+
+
+def _difference(first: float, second: float) -> float:
+    return first - second
+
+
+Compare = Callable[[float, float], float]
+
+_BASE = "import pyramid.config, sqlalchemy"
+# Each job, the job it is measured against, how they are compared, and what that may be.
+JOBS: dict[str, tuple[list[str], list[str], Compare, float]] = {
+    "ptah-migrate --help": (ours("--help"), python("import click"), _ratio, 1.8),
+    "import ptah_migrate": (
+        python(f"{_BASE}, ptah_migrate"),
+        python(_BASE),
+        _difference,
+        10,
+    ),
+    "ptah-migrate init": (ours("--quiet", "init"), python("import copier"), _ratio, 1.5),
     "ptah-migrate init my-blog --new": (
-        command("--quiet", "init", "my-blog", "--new", "--defaults"),
+        ours("--quiet", "init", "my-blog", "--new", "--defaults"),
         python("import copier"),
+        _ratio,
         1.5,
     ),
 }
 
 
-def milliseconds(job: Job) -> float:
-    """Run a job in an empty directory and return its CPU time."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory(prefix="bench") as name:
+def milliseconds(command: list[str]) -> float:
+    """Run a command in an empty directory and return its CPU time."""
+    dropped = ("PYTHONDONTWRITEBYTECODE", "PTAH_MIGRATE_CONFIG", "PTAH_MIGRATE_URL")
+    environment = {k: v for k, v in os.environ.items() if k not in dropped}
+    with tempfile.TemporaryDirectory(prefix="bench-start-") as name:
         folder = Path(name) / "blog"
         folder.mkdir()
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            job(folder),
-            cwd=folder,
-            env=environment,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return 1000 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        cpu = process(command, environment, str(folder))["cpu"]
+    assert isinstance(cpu, float)
+    return 1000 * cpu
 
 
-def main() -> None:
-    """Measure every job beside its floor, and print the table."""
-    print("| job | CPU ms | floor ms | ratio | goal |")
-    print("|---|---:|---:|---:|---:|")
-    for name, (job, floor, goal) in JOBS.items():
+def lines(rounds: int) -> Iterator[str]:
+    """Yield a Markdown table: median CPU of each job beside its floor."""
+    yield "| job | CPU ms | floor ms | compared | goal | |"
+    yield "|---|---:|---:|---:|---:|---|"
+    for name, (job, floor, compare, goal) in JOBS.items():
         for warm_up in (job, floor):
             milliseconds(warm_up)
-        pairs = [(milliseconds(job), milliseconds(floor)) for _ in range(ROUNDS)]
-        ours = statistics.median(first for first, _ in pairs)
-        theirs = statistics.median(second for _, second in pairs)
-        ratio = statistics.median(first / second for first, second in pairs)
-        print(f"| {name} | {ours:.0f} | {theirs:.0f} | {ratio:.2f} | ≤ {goal} |")
+        pairs = [(milliseconds(job), milliseconds(floor)) for _ in range(rounds)]
+        first, second = (statistics.median(side) for side in zip(*pairs, strict=True))
+        value = statistics.median(compare(*pair) for pair in pairs)
+        said = ["", " ×"] if compare is _ratio else ["+", " ms"]
+        verdict = "met" if value <= goal else "**not met**"
+        shown = f"{value:.2f}" if compare is _ratio else f"{value:.0f}"
+        yield (
+            f"| {name} | {first:.0f} | {second:.0f} | {said[0]}{shown}{said[1]} "
+            f"| ≤ {said[0]}{goal:g}{said[1]} | {verdict} |"
+        )
+
+
+def table(rounds: int = 9) -> str:
+    """Return the table."""
+    return "\n".join(lines(rounds))
 
 
 if __name__ == "__main__":
-    main()
+    print(table())

@@ -80,6 +80,7 @@ class _Session:
 
 _SESSION = pytest.StashKey[_Session]()
 _PACKAGES = pytest.StashKey["Packages"]()
+_FOLDERS = pytest.StashKey[dict[Path, pytest.Directory]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -161,21 +162,35 @@ def pytest_collection_modifyitems(
     above = _above(session)
     for name in asked.names:
         node = PackageNode.from_parent(above, name=name, nodeid=f"{ROOT}::{name}")
-        node.subject = asked.packages.subject(name)
+        node.subject, node.asked = asked.packages.subject(name), asked
         if node.nodeid not in there:
-            items.extend(item for item in session.genitems(node) if asked.wants(item.nodeid))
+            items.extend(session.genitems(node))
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Remember the folders that are collected: fixtures of their conftest.py belong to them."""
+    if isinstance(collector, pytest.Directory):
+        collector.config.stash.setdefault(_FOLDERS, {})[collector.path] = collector
 
 
 def _above(session: pytest.Session) -> pytest.Collector:
     """Return a node that sees the fixtures of the root's conftest.py, and of the tests'."""
     config = session.config
-    folders = [*config.getini("testpaths"), "tests", "test"]
     node: pytest.Collector = session
-    for folder in dict.fromkeys(str(folder).strip("/") for folder in folders):
+    for folder in (*config.getini("testpaths"), "tests", "test"):
         path = config.rootpath / folder
         if (path / "conftest.py").is_file():
-            node = _Folder.from_parent(node, name=folder, nodeid=folder, path=path)
+            node = config.stash.setdefault(_FOLDERS, {}).get(path) or _collected(session, path)
+            break
     return _Folder.from_parent(node, name=ROOT, nodeid=ROOT, path=config.rootpath)
+
+
+def _collected(session: pytest.Session, path: Path) -> pytest.Collector:
+    """Return the node of a folder that the session does not look into."""
+    hook = session.gethookproxy(path)
+    node: pytest.Collector = hook.pytest_collect_directory(path=path, parent=session) or session
+    hook.pytest_make_collect_report(collector=node)
+    return node
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -201,12 +216,15 @@ class PackageNode(pytest.Collector):
     """The checks of one package: a known one, or the one that a test module names."""
 
     subject: Subject | None = None
+    asked: _Session | None = None
     tests: MigrationTests | None = None
 
     def collect(self) -> Iterator[CheckItem]:
-        """Yield an item for each check."""
+        """Yield an item for each check that is asked for."""
         subject = self.subject or self._said()
         for check in CHECKS:
+            if self.asked is not None and not self.asked.wants(f"{self.nodeid}::{check.name}"):
+                continue
             item = CheckItem.from_parent(self, name=check.name, callobj=_function(subject, check))
             item.add_marker(ROOT)
             item.extra_keyword_matches.add(subject.name)

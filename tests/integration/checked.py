@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def sound(root: Path, changes: Mapping[str, str | None] | None = None) -> Path:
     return build(root, {name: text for name, text in files.items() if text is not None})
 
 
-@dataclass
+@dataclass(eq=False)  # plug-ins are kept in sets
 class Outcomes:
     """What became of the checks, by name: of those that pass nothing, of others their words."""
 
@@ -123,6 +123,11 @@ class Outcomes:
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    collected: list[str] = field(default_factory=list)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take note of what will run."""
+        self.collected = [item.nodeid for item in session.items]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of a report."""
@@ -145,17 +150,24 @@ def session(pytester: pytest.Pytester, *args: str) -> Outcomes:
 
 
 def process(
-    directory: Path, *args: str, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *args: str,
+    environment: Mapping[str, str] | None = None,
+    plugins: Collection[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run pytest as people do, as a process that sees nothing of the session around it."""
+    """
+    Run pytest as people do, as a process that sees nothing of the session around it.
+
+    Of the plug-ins that test migrations too it loads those that are named.
+    """
     kept = {
         key: value
         for key, value in os.environ.items()
         if key not in ("CI", "COLUMNS", "LINES", "FORCE_COLOR", "BUILD_NUMBER")
         and not key.startswith(("PYTEST", "PTAH_MIGRATE_"))
     }
-    others = ("alembic-gauntlet", "asyncio", "pytest_alembic")
-    words = [word for other in others for word in ("-p", f"no:{other}")]
+    others = {"alembic-gauntlet", "asyncio", "pytest_alembic"} - set(plugins)
+    words = [word for other in sorted(others) for word in ("-p", f"no:{other}")]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, *args],
         cwd=directory,

@@ -315,7 +315,7 @@ def test_no_state_file(tmp_path: Path) -> None:
         '{"format": 1, "packages": {"b": {}}}',
         "\udcff",
         '{"format": 1, "packages": {"b": {"template": "t", "version": 1, "files": {"a": 1}}}}',
-        '{"format": 1, "packages": {"b": {"template": "t", "version": 1, "answers": {"a": []}}}}',
+        '{"format": 1, "packages": {"b": {"template": "t", "version": 1, "answers": ["a"]}}}',
         '{"format": 1, "packages": {"b": {"template": "t", "version": 1, "other": {}}}}',
         "[" * 100_000,
     ],

@@ -7,24 +7,30 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, engine_from_config, pool, text
 
+from ptah_migrate._runtime import schema
 from ptah_migrate._runtime.contexts import options_of
 
 config = context.config
 given = config.attributes
+package = given["ptah_package"]
+# pytest-alembic puts None where it was told nothing.
+target_metadata = given.get("target_metadata")
+if target_metadata is None:
+    target_metadata = schema.metadata(package)
 options: dict[str, Any] = {
     "compare_server_default": True,
-    **options_of(given["ptah_package"]),
-    "target_metadata": given["target_metadata"],
+    **options_of(package),
+    "target_metadata": target_metadata,
 }
 
 
 def online(connection: Connection) -> None:
     """Run on a connection, in a schema if the caller names one."""
-    schema = given.get("target_schema")
-    if schema:
-        quoted = connection.dialect.identifier_preparer.quote_schema(schema)
+    place = given.get("target_schema")
+    if place:
+        quoted = connection.dialect.identifier_preparer.quote_schema(place)
         connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": quoted})
-        options["version_table_schema"] = schema
+        options["version_table_schema"] = place
     context.configure(connection=connection, **options)
     with context.begin_transaction():
         context.run_migrations()

@@ -1,0 +1,160 @@
+"""``python -m bench``: measure, and print or write the page."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import cold_start, databases, report
+from bench.contenders import CONTENDERS
+from bench.histories import Size
+from bench.measure import JOBS, Bench, Results, Wanted, written
+
+ALL = tuple(CONTENDERS)
+MAIN = ("f_core", "f_ops", "ptah", "al_labels")
+ALONE = ("f_core", "ptah")
+READING = tuple(job for job in JOBS if job not in ("upgrade", "seed"))
+GROWING = ("noop", "upgrade", "step", "status", "heads", "history", "autogenerate", "revision")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a set: jobs of contenders at a size, in databases."""
+
+    size: Size
+    kinds: Sequence[str]
+    jobs: Sequence[str]
+    contenders: Sequence[str] = ALL
+    repetitions: int = 3
+
+
+QUICK = (
+    Part(Size(20, 20, 4), ("sqlite",), tuple(JOBS), MAIN, 3),
+    Part(Size(10, 10, 2), ("postgresql", "mariadb"), ("noop", "upgrade", "step"), MAIN, 1),
+    Part(Size(1000, 1, 1), ("sqlite-memory",), ("noop",), ALONE, 1),
+)
+LARGE = (*ALONE, "al_labels")
+FULL = (
+    Part(Size(50, 20, 4), databases.KINDS, ("upgrade", "seed"), ALL, 5),
+    Part(Size(50, 20, 4), databases.KINDS, READING, ALL, 5),
+    Part(Size(100, 100, 20), ("sqlite-memory", "postgresql"), READING, ALL, 5),
+    Part(Size(1, 100, 20), ("sqlite-memory", "postgresql"), ("autogenerate",), ("ptah",), 5),
+    Part(Size(1, 1, 1), databases.KINDS, ("noop",), ALONE, 5),
+    Part(Size(1000, 20, 2), ("sqlite-memory",), READING, LARGE, 5),
+    Part(Size(100, 100, 20), ("sqlite-memory",), ("upgrade",), MAIN, 1),
+)
+STEPS = {
+    "P": [Size(number, 10, 2) for number in (20, 80, 320)],
+    "R": [Size(20, number, 2) for number in (20, 80)],
+}
+
+
+def parts(said: argparse.Namespace) -> Iterator[Part]:
+    """Yield what to measure: a set, as far as it is asked for."""
+    for part in FULL if said.full else QUICK:
+        yield replace(part, size=said.size or part.size)
+    if said.growth:
+        for size in dict.fromkeys(size for sizes in STEPS.values() for size in sizes):
+            yield Part(size, ("sqlite-memory",), GROWING, LARGE, 3)
+
+
+def asked(part: Part, said: argparse.Namespace) -> Part:
+    """Return a part with what the command line says."""
+    return replace(
+        part,
+        kinds=[kind for kind in part.kinds if kind in said.databases],
+        jobs=[job for job in part.jobs if job in said.jobs],
+        contenders=[name for name in part.contenders if name in said.contenders],
+        repetitions=said.repetitions or part.repetitions,
+    )
+
+
+def measure(said: argparse.Namespace, results: Results) -> None:
+    """Measure every part, and leave nothing behind."""
+    for part in (asked(part, said) for part in parts(said)):
+        if not (part.kinds and part.jobs and part.contenders):
+            continue
+        say(f"writing a history of {part.size}")
+        with written(part.size) as tree:
+            for kind in part.kinds:
+                wanted = Wanted(part.size, part.jobs, part.contenders, part.repetitions, said.limit)
+                with databases.found(kind) as place:
+                    if place.problem:
+                        say(f"{kind} is skipped: {place.problem}")
+                        results.skipped[kind] = place.problem
+                        continue
+                    results.versions.add(place.version)
+                    Bench(tree, place, wanted, results, say).run()
+
+
+def say(text: str) -> None:
+    """Tell who waits where we are."""
+    print(f"{time.perf_counter() - START:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+START = time.perf_counter()
+
+
+def _several(known: Sequence[str]) -> dict[str, object]:
+    return {"nargs": "+", "choices": known, "default": list(known), "metavar": "NAME"}
+
+
+def _size(text: str) -> Size:
+    return Size(*map(int, text.split("x")))
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the large sizes; hours")
+    parser.add_argument("--growth", action="store_true", help="growth in packages and revisions")
+    parser.add_argument("--no-start", action="store_true", help="no start of commands")
+    for name, known in (
+        ("jobs", tuple(JOBS)),
+        ("databases", databases.KINDS),
+        ("contenders", ALL),
+    ):
+        parser.add_argument(f"--{name}", help=", ".join(known), **_several(known))  # type: ignore[arg-type]
+    parser.add_argument("--size", type=_size, metavar="PxRxT", help="instead of those of the set")
+    parser.add_argument("--repetitions", type=int, metavar="N")
+    parser.add_argument("--limit", type=float, default=600, help="seconds for one measurement")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str]) -> None:
+    """Measure, and print the goals or write the page."""
+    said = arguments(words)
+    results = Results()
+    try:
+        measure(said, results)
+        starts = "" if said.no_start else cold_start.table(3 if not said.full else 5)
+    except KeyboardInterrupt:
+        say("stopped; what follows is what was measured")
+        starts = ""
+    command = shlex.join(["python", "-m", "bench", *words])
+    sizes = {letter: {str(s): n for s, n in found} for letter, found in steps(said).items()}
+    text = report.page(results, sizes, command, starts)
+    if said.write:
+        said.write.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+def steps(said: argparse.Namespace) -> dict[str, list[tuple[Size, int]]]:
+    """Return the sizes of each direction of growth, the last factor of four."""
+    if not said.growth:
+        return {}
+    return {
+        "P": [(size, size.packages) for size in STEPS["P"][-2:]],
+        "R": [(size, size.revisions) for size in STEPS["R"][-2:]],
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
