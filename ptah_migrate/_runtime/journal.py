@@ -120,6 +120,7 @@ class Journal:
 
     def __init__(self, schema: str | None = None) -> None:
         self.table = table(schema)
+        self._insert = self.table.insert()
 
     def _last(self, dialect: Dialect) -> str:
         """Return the query of the newest entry of each package, and of its newest one done."""
@@ -143,9 +144,7 @@ class Journal:
         detail: str = "",
     ) -> None:
         """Append one entry."""
-        connection.execute(
-            self.table.insert(), self.values(item, state, seconds, statements, detail)
-        )
+        connection.execute(self._insert, self.values(item, state, seconds, statements, detail))
 
     def values(
         self,

@@ -47,6 +47,7 @@ POPULATE = "populate"
 HEADS = ("head", "heads")
 
 SEED_POLICIES = ("verify", "trust")
+TRANSACTIONS = ("auto", "step", "package")
 
 Progress = Callable[[Done], None]
 
@@ -68,7 +69,10 @@ class Migrator:
         skip_tables: tables of the models that are never created or compared.
         refuse_unwritten: stop before the first statement when a revision that
             nobody has written yet would be run, or seeded.
-        progress: called with each finished item.
+        progress: called with each finished item, once it is committed.
+        transaction: ``step``: each step is a transaction; ``package``: the steps
+            of a package share one, with a savepoint each; ``auto``: the latter
+            on SQLite, where a commit takes longer than most steps.
 
     A target is ``package``, or ``package:`` and a revision, ``head``, ``heads``,
     ``base``, ``+1``, ``-1``, or ``label@head``. No target means every package.
@@ -87,7 +91,13 @@ class Migrator:
         skip_tables: Collection[str] = (),
         refuse_unwritten: bool = False,
         progress: Progress | None = None,
+        transaction: str = "auto",
     ) -> None:
+        if transaction not in TRANSACTIONS:
+            raise UsageError(
+                f"transaction {transaction!r} is not known",
+                hint=f"one of {', '.join(TRANSACTIONS)}",
+            )
         if seed_policy not in SEED_POLICIES:
             raise UsageError(
                 f"seed policy {seed_policy!r} is not known",
@@ -104,6 +114,7 @@ class Migrator:
         self.trust = seed_policy == "trust"
         self.refuse_unwritten = refuse_unwritten
         self.progress = progress
+        self.transaction = transaction
         self.histories = _Histories(registry)
         self.surroundings = Surroundings(
             tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
@@ -373,6 +384,7 @@ class Migrator:
                     histories=self.histories,
                     surroundings=self.surroundings,
                     progress=self.progress,
+                    transaction=self.transaction,
                 )
                 return Report(todo, runner.run(todo), round(waited, 3))
 
