@@ -7,7 +7,7 @@ a step that a database without transactional DDL left half-way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -145,6 +145,11 @@ class Journal:
     ) -> None:
         """Append one entry."""
         connection.execute(self._insert, self.values(item, state, seconds, statements, detail))
+
+    def write_all(self, connection: Connection, items: Iterable[Item], state: str) -> None:
+        """Append an entry for each item, all at once."""
+        if values := [self.values(item, state) for item in items]:
+            connection.execute(self._insert, values)
 
     def values(
         self,

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL
@@ -20,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from ptah_migrate._history import confirm, heads, read
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
+from ptah_migrate._runtime.journal import FAILED, STARTED, Journal
 from ptah_migrate._runtime.surroundings import Surroundings
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ptah_migrate._history import Heads, History
     from ptah_migrate._runtime import fresh
-    from ptah_migrate._runtime.journal import Journal, LastWords
+    from ptah_migrate._runtime.journal import LastWords
 
 UPGRADE = "upgrade"
 DOWNGRADE = "downgrade"
@@ -120,16 +120,10 @@ class Migrator:
             tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
         )
         self.versions = Versions(version_table_schema)
+        self.journal = Journal(version_table_schema)
 
     def __repr__(self) -> str:
         return f"Migrator({masked(self.bind)!r}, {self.registry!r})"
-
-    @cached_property
-    def journal(self) -> Journal:
-        """The journal; what has nothing to do does not load it."""
-        from ptah_migrate._runtime.journal import Journal
-
-        return Journal(self.surroundings.version_table_schema)
 
     @property
     def _engine(self) -> Engine:
@@ -719,8 +713,6 @@ def _how(words: LastWords | None) -> str:
 
 def _half_done(words: LastWords | None) -> str:
     """Return what a last entry that is no success says."""
-    from ptah_migrate._runtime.journal import FAILED, STARTED
-
     if words is None or words.newest.state not in (FAILED, STARTED):
         return ""
     entry = words.newest

@@ -157,6 +157,39 @@ class Runner:
             ) from error
         logger.info("%s: %s", item.package, _words(item))
 
+    def _seeds(self, items: Sequence[Seed]) -> None:
+        """
+        Seed several packages in one transaction, asking for no table one by one.
+
+        What is missing was listed under the lock. Where something is there all
+        the same (a type that two packages use), each is seeded by itself.
+        """
+        self._still_locked()
+        self.connection.rollback()
+        started = time.monotonic()
+        recorded = [item for item in items if item.rows]
+        try:
+            with self.connection.begin():
+                for item in items:
+                    package = self.packages[item.package]
+                    schema.create(self.connection, package, item.create, checkfirst=False)
+                self.versions.add(
+                    self.connection, [(item.package, row) for item in recorded for row in item.rows]
+                )
+                for item in recorded:
+                    self._mirror(item.package, (), item.rows)
+                self.journal.write_all(self.connection, recorded, journal.DONE)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            for item in items:
+                self._item(item)
+            return
+        for item in items:
+            logger.info("%s: %s", item.package, _words(item))
+        seconds = (time.monotonic() - started) / len(items)
+        self._keep(Done(item, seconds) for item in items)
+
     def _step(self, step: Step, started: float) -> None:
         """Run one step in a transaction of its own."""
         context = self._context(step.package)
@@ -197,11 +230,11 @@ class Runner:
     # -- several steps in one transaction -------------------------------------------
 
     def _batches(self, items: Iterable[Item]) -> Iterator[list[Item]]:
-        """Yield the items, steps of one package together that can share a transaction."""
+        """Yield the items, those together that can share a transaction."""
         batch: list[Item] = []
         for item in items:
             shares = self._shares(item)
-            if batch and not (shares and item.package == batch[0].package):
+            if batch and not (shares and _alike(item, batch[0])):
                 yield batch
                 batch = []
             if shares:
@@ -212,15 +245,20 @@ class Runner:
             yield batch
 
     def _shares(self, item: Item) -> bool:
+        if isinstance(item, Seed):
+            return self.database.transactional_ddl and item.kind == "seeded" and not item.before
         if not (self.together and isinstance(item, Step)):
             return False
         context = self._context(item.package)
         return context.transactional and not alone(context.load(item.revision, item.direction))
 
     def _run(self, items: Sequence[Item]) -> None:
-        """Run items of one package: steps together, as far as that goes."""
+        """Run items that share a transaction, as far as that goes."""
         if len(items) == 1:
             self._item(items[0])
+            return
+        if seeds := [item for item in items if isinstance(item, Seed)]:
+            self._seeds(seeds)
             return
         left = [item for item in items if isinstance(item, Step)]
         while left:
@@ -397,6 +435,13 @@ def _together(database: Database, transaction: str, *, asynchronous: bool) -> bo
     if not database.transactional_ddl or asynchronous:
         return False
     return database.together if transaction == "auto" else transaction == "package"
+
+
+def _alike(item: Item, other: Item) -> bool:
+    """Return whether both are seeds, or both are steps of one package."""
+    if isinstance(item, Seed) or isinstance(other, Seed):
+        return isinstance(item, Seed) and isinstance(other, Seed)
+    return item.package == other.package
 
 
 def _announce(step: Step) -> None:

@@ -113,12 +113,18 @@ def _existing(connection: Connection, names: Iterable[str]) -> set[str]:
     return found
 
 
-def create(connection: Connection, package: Package, names: Sequence[str]) -> None:
-    """Create these tables of a package's models; the caller owns the transaction."""
+def create(
+    connection: Connection, package: Package, names: Sequence[str], *, checkfirst: bool = True
+) -> None:
+    """
+    Create these tables of a package's models; the caller owns the transaction.
+
+    ``checkfirst`` asks for each table, sequence and type whether it is there.
+    """
     wanted = set(names)
     tables = [table for table in own_tables(package) if table.key in wanted]
     if tables:
-        tables[0].metadata.create_all(connection, tables=tables, checkfirst=True)
+        tables[0].metadata.create_all(connection, tables=tables, checkfirst=checkfirst)
 
 
 def compare(

@@ -8,7 +8,7 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, MetaData, String, Table, bindparam, inspect, select
@@ -122,6 +122,15 @@ class Versions:
         if come:
             connection.execute(
                 self._insert, [{"package": package, "version_num": row} for row in come]
+            )
+
+    def add(self, connection: Connection, rows: Sequence[tuple[str, str]]) -> None:
+        """Write rows (package, id) of packages that have none, all at once."""
+        if rows:
+            several = len({package for package, _ in rows}) < len(rows)
+            self._make_room(connection, [row for _, row in rows], several=several)
+            connection.execute(
+                self._insert, [{"package": package, "version_num": row} for package, row in rows]
             )
 
     def _changed(self, count: int, package: str) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ptah_migrate._runtime.alone import alone
 from ptah_migrate.errors import StepError, UsageError
 from ptah_migrate.model import Done, Step
-from tests.helpers import Database, PackageMaker, rows, tables
+from tests.helpers import Database, PackageMaker, PackageOnDisk, rows, tables
 from tests.integration.running import everything, journal, migrator, query
 
 TABLE = "op.create_table('{0}', sa.Column('id', sa.Integer, primary_key=True))"
@@ -85,9 +85,7 @@ def test_one_commit_for_a_package(sqlite_database: Database, make_package: Packa
     assert len(together) == 2  # our tables, then five steps
     assert len(alone_) == 5
     assert rows(sqlite_database.engine) == {("blog", "010")}
-    assert [entry[1] for entry in journal(sqlite_database)] == [
-        f"{n:03}" for n in range(1, 11)
-    ]
+    assert [entry[1] for entry in journal(sqlite_database)] == [f"{n:03}" for n in range(1, 11)]
 
 
 def told_of(names: list[str]) -> Callable[[Done], None]:
@@ -257,3 +255,62 @@ def test_postgresql_commits_each_step(
 
     # The session and the lock take some too, the same in both.
     assert len(each) - len(shared) == 3
+
+
+MODELS = """
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+sa.Table("{0}_a", metadata, sa.Column("id", sa.Integer, primary_key=True))
+sa.Table("{0}_b", metadata, sa.Column("kind", sa.Enum("x", "y", name="{1}")))
+"""
+
+
+def seeded(make_package: PackageMaker, count: int, enum: str = "{0}_kind") -> list[PackageOnDisk]:
+    """Return packages whose tables are made from their models."""
+    return [
+        make_package(
+            name,
+            {"001": "op.add_column('old', sa.Column('x', sa.Integer))"},
+            files={"models.py": MODELS.format(name, enum.format(name))},
+            metadata=f"{name}.models:metadata",
+        )
+        for name in (f"seed{number}" for number in range(count))
+    ]
+
+
+def test_seeding_asks_for_no_table(transactional: Database, make_package: PackageMaker) -> None:
+    """Each table is one statement, and all rows are one: what is missing is listed once."""
+    counts: list[int] = []
+    for number in (1, 5):
+        packages = seeded(make_package, number)
+        sent: list[str] = []
+
+        def note(_c: object, _cursor: object, text: str, *_: object, to: list[str] = sent) -> None:
+            to.append(text)
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            migrator(transactional.another(), *packages).seed()
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        counts.append(len([text for text in sent if "INSERT INTO ptah_db" in text]))
+
+        assert len([text for text in sent if text.lstrip().startswith("CREATE TABLE seed")]) == (
+            2 * number
+        )
+
+    assert counts == [2, 2]
+
+
+def test_seeding_what_two_packages_share(
+    transactional: Database, make_package: PackageMaker
+) -> None:
+    """A type that two packages use is made once; both are seeded."""
+    packages = seeded(make_package, 2, enum="kind")
+
+    report = migrator(transactional, *packages).seed()
+
+    assert [done.item.package for done in report.done] == ["seed0", "seed1"]
+    assert rows(transactional.engine) == {("seed0", "001"), ("seed1", "001")}
+    assert [entry[:2] for entry in journal(transactional)] == [("seed0", "001"), ("seed1", "001")]
