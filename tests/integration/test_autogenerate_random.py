@@ -96,7 +96,7 @@ class Round:
 
 @pytest.mark.slow
 def test_random_models(tmp_path: Path, sqlite_database: Database) -> None:
-    """A hundred models, some of them changed, leave no difference, and files as formatters want them."""
+    """A hundred models, some of them changed, leave no difference, and formatted files."""
     rounds = Round(tmp_path)
 
     @quick(100)
