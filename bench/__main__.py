@@ -56,8 +56,10 @@ STEPS = {
 
 def parts(said: argparse.Namespace) -> Iterator[Part]:
     """Yield what to measure: a set, as far as it is asked for."""
-    for part in FULL if said.full else QUICK:
-        yield replace(part, size=said.size or part.size)
+    if said.size:
+        yield Part(said.size, databases.KINDS, tuple(JOBS))
+        return
+    yield from FULL if said.full else QUICK
     if said.growth:
         for size in dict.fromkeys(size for sizes in STEPS.values() for size in sizes):
             yield Part(size, ("sqlite-memory",), GROWING, LARGE, 3)
@@ -120,9 +122,10 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         ("contenders", ALL),
     ):
         parser.add_argument(f"--{name}", help=", ".join(known), **_several(known))  # type: ignore[arg-type]
-    parser.add_argument("--size", type=_size, metavar="PxRxT", help="instead of those of the set")
+    parser.add_argument("--size", type=_size, metavar="PxRxT", help="this size, instead of a set")
     parser.add_argument("--repetitions", type=int, metavar="N")
     parser.add_argument("--limit", type=float, default=600, help="seconds for one measurement")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="add to what is kept there")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there")
     return parser.parse_args(words)
 
@@ -130,29 +133,35 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 def main(words: Sequence[str]) -> None:
     """Measure, and print the goals or write the page."""
     said = arguments(words)
-    results = Results()
+    results = Results.load(said.keep) if said.keep else Results()
+    results.commands.append(shlex.join(["python", "-m", "bench", *words]))
     try:
         measure(said, results)
-        starts = "" if said.no_start else cold_start.table(3 if not said.full else 5)
+        if not said.no_start:
+            results.starts = cold_start.table(5 if said.full else 3)
     except KeyboardInterrupt:
         say("stopped; what follows is what was measured")
-        starts = ""
-    command = shlex.join(["python", "-m", "bench", *words])
-    sizes = {letter: {str(s): n for s, n in found} for letter, found in steps(said).items()}
-    text = report.page(results, sizes, command, starts)
+    if said.keep:
+        results.save(said.keep)
+    sizes = {letter: {str(s): n for s, n in found} for letter, found in steps(results).items()}
+    text = report.page(results, sizes)
     if said.write:
         said.write.write_text(text, encoding="utf-8")
     else:
         print(text)
 
 
-def steps(said: argparse.Namespace) -> dict[str, list[tuple[Size, int]]]:
-    """Return the sizes of each direction of growth, the last factor of four."""
-    if not said.growth:
-        return {}
-    return {
+def steps(results: Results) -> dict[str, list[tuple[Size, int]]]:
+    """Return the sizes of each direction of growth that were measured: its last factor of four."""
+    last = {
         "P": [(size, size.packages) for size in STEPS["P"][-2:]],
         "R": [(size, size.revisions) for size in STEPS["R"][-2:]],
+    }
+    known = {key.size for key in results.series}
+    return {
+        letter: found
+        for letter, found in last.items()
+        if known.issuperset(str(size) for size, _ in found)
     }
 
 

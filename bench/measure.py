@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -94,6 +94,36 @@ class Results:
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     versions: set[str] = field(default_factory=set)
+    commands: list[str] = field(default_factory=list)
+    starts: str = ""
+
+    def save(self, path: Path) -> None:
+        """Keep all of it in a file."""
+        value = {
+            "skipped": self.skipped,
+            "notes": self.notes,
+            "commands": self.commands,
+            "starts": self.starts,
+            "series": [[asdict(key), asdict(one)] for key, one in self.series.items()],
+            "missing": [[asdict(key), why] for key, why in self.missing.items()],
+            "versions": sorted(self.versions),
+        }
+        path.write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """Return what was kept, nothing where there is no such file."""
+        if not path.exists():
+            return cls()
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            **value
+            | {
+                "series": {Key(**key): Series(**one) for key, one in value["series"]},
+                "missing": {Key(**key): why for key, why in value["missing"]},
+                "versions": set(value["versions"]),
+            }
+        )
 
     def add(self, key: Key, measure: Callable[[], Mapping[str, object]]) -> None:
         """Measure once; who failed before is not asked again."""

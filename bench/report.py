@@ -308,20 +308,20 @@ belong to one machine under one load.
 """
 
 
-def page(results: Results, sizes: dict[str, dict[str, int]], command: str, starts: str) -> str:
+def page(results: Results, sizes: dict[str, dict[str, int]]) -> str:
     """Return the whole page."""
     lines = [
         "# Performance\n",
         "What ptah-migrate costs beside Alembic, Django and the floors below them. Produced by:\n",
-        f"```sh\n{command}\n```\n",
+        "```sh\n" + "\n".join(results.commands) + "\n```\n",
         f"Measured with {machine(results)}.\n",
         _HOW + "\n".join(f"| `{name}` | {one.title} |" for name, one in CONTENDERS.items()),
         "\n## Goals\n",
         *goals(results),
     ]
-    if starts:
+    if results.starts:
         lines += ["\n## Start of a command\n", "Whole processes, beside the library they need.\n"]
-        lines.append(starts)
+        lines.append(results.starts)
     lines += [*exponents(results, sizes), "\n## Figures", *figures(results)]
     lines += ["\n## Same ends\n", *(f"- {note}" for note in dict.fromkeys(results.notes))]
     lines += ["\n## Not measured\n", *missing(results)]

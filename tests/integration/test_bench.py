@@ -91,8 +91,11 @@ def test_a_measurement_from_end_to_end(tmp_path: Path) -> None:
     with found("sqlite") as place:
         wanted = Wanted(TINY, ("noop", "upgrade"), ("f_core", "ptah"), 1)
         Bench(files, place, wanted, results, lambda _: None).run()
-    text = page(results, {}, "python -m bench", "")
+    text = page(results, {})
 
+    results.save(tmp_path / "kept.json")
+
+    assert Results.load(tmp_path / "kept.json") == results
     assert results.missing == {}
     assert {(key.job, key.contender) for key in results.series} == {
         (job, name) for job in ("noop", "upgrade") for name in ("f_core", "ptah")
