@@ -329,6 +329,26 @@ def test_each_item_is_told(sqlite_database: Database, make_package: PackageMaker
     assert {id(plan) for plan, _ in told} == {id(up.plan), id(down.plan)}
 
 
+def test_seeding_is_told(sqlite_database: Database, make_package: PackageMaker) -> None:
+    """Of packages that are seeded together the first is told: none is through before the others."""
+    models = 'import sqlalchemy as sa\nmetadata = sa.MetaData()\nsa.Table("{0}s", metadata, {1})\n'
+    made = [
+        make_package(
+            name,
+            {"001": "pass"},
+            files={"models.py": models.format(name, 'sa.Column("id", sa.Integer)')},
+            metadata=f"{name}.models:metadata",
+        )
+        for name in ("blog", "cms")
+    ]
+    told: list[Item] = []
+
+    report = migrator(sqlite_database, *made, starting=lambda plan, item: told.append(item)).seed()
+
+    assert [item.package for item in report.plan.items] == ["blog", "cms"]
+    assert told == [report.plan.items[0]]
+
+
 def test_places(sqlite_database: Database, make_package: PackageMaker) -> None:
     """A place counts what came before: the items, and the packages that are through."""
     blog = make_package("blog", {"001": "pass", "002": "pass"})
