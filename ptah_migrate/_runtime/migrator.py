@@ -37,6 +37,7 @@ from ptah_migrate.model import (
     Body,
     Difference,
     Done,
+    Item,
     Package,
     PackageStatus,
     Plan,
@@ -65,6 +66,7 @@ SEED_POLICIES = ("verify", "trust")
 TRANSACTIONS = ("auto", "step", "package")
 
 Progress = Callable[[Done], None]
+Starting = Callable[[Plan, Item], None]
 
 
 class Migrator:
@@ -85,6 +87,9 @@ class Migrator:
         refuse_unwritten: stop before the first statement when a revision that
             nobody has written yet would be run, or seeded.
         progress: called with each finished item, once it is committed.
+        starting: called with the plan, and the item of it that begins now. Of
+            packages that are seeded together only the first is told; an item
+            that has to be run again is told again.
         transaction: ``step``: each step is a transaction; ``package``: the steps
             of a package share one, with a savepoint each; ``auto``: the latter
             on SQLite, where a commit takes longer than most steps.
@@ -106,6 +111,7 @@ class Migrator:
         skip_tables: Collection[str] = (),
         refuse_unwritten: bool = False,
         progress: Progress | None = None,
+        starting: Starting | None = None,
         transaction: str = "auto",
     ) -> None:
         if transaction not in TRANSACTIONS:
@@ -129,6 +135,7 @@ class Migrator:
         self.trust = seed_policy == "trust"
         self.refuse_unwritten = refuse_unwritten
         self.progress = progress
+        self.starting = starting
         self.transaction = transaction
         self.histories = _Histories(registry)
         self.surroundings = Surroundings(
@@ -507,6 +514,7 @@ class Migrator:
                     histories=self.histories,
                     surroundings=self.surroundings,
                     progress=self.progress,
+                    starting=self.starting,
                     transaction=self.transaction,
                 )
                 return Report(todo, runner.run(todo), round(waited, 3))

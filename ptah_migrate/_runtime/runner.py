@@ -33,7 +33,7 @@ from ptah_migrate.model import Direction, Done, Item, Package, Plan, Seed, Step
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from ptah_migrate._runtime.migrator import Progress
+    from ptah_migrate._runtime.migrator import Progress, Starting
     from ptah_migrate._runtime.surroundings import Surroundings
 
 logger = logging.getLogger("ptah.alembic")
@@ -51,6 +51,7 @@ class Runner:
         histories: Mapping[str, History],
         surroundings: Surroundings,
         progress: Progress | None = None,
+        starting: Starting | None = None,
         transaction: str = "auto",
     ) -> None:
         self.connection = connection
@@ -59,9 +60,11 @@ class Runner:
         self.histories = histories
         self.surroundings = surroundings
         self.progress = progress
+        self.starting = starting
         self.versions = Versions(surroundings.version_table_schema)
         self.journal = Journal(surroundings.version_table_schema)
         self.contexts: dict[str, PackageContext] = {}
+        self.plan = Plan()
         self.done: list[Done] = []
         self.together = _together(database, transaction, asynchronous=connection.dialect.is_async)
         self.watch = Watch(connection, database)
@@ -80,6 +83,7 @@ class Runner:
         """
         if not plan:
             return ()
+        self.plan = plan
         self._prepare(plan)
         try:
             self._create_tables(plan)
@@ -130,6 +134,13 @@ class Runner:
             self._seed(item)
         self._keep([Done(item, time.monotonic() - started)])
 
+    def _begin(self, item: Item) -> None:
+        """Tell that an item runs now."""
+        if self.starting is not None:
+            self.starting(self.plan, item)
+        if isinstance(item, Step):
+            _announce(item)
+
     def _keep(self, items: Iterable[Done]) -> None:
         """Count items as done; they are committed."""
         for done in items:
@@ -138,6 +149,7 @@ class Runner:
                 self.progress(done)
 
     def _seed(self, item: Seed) -> None:
+        self._begin(item)
         self._still_locked()
         self.connection.rollback()
         try:
@@ -164,6 +176,7 @@ class Runner:
         What is missing was listed under the lock. Where something is there all
         the same (a type that two packages use), each is seeded by itself.
         """
+        self._begin(items[0])
         self._still_locked()
         self.connection.rollback()
         started = time.monotonic()
@@ -193,7 +206,7 @@ class Runner:
     def _step(self, step: Step, started: float) -> None:
         """Run one step in a transaction of its own."""
         context = self._context(step.package)
-        _announce(step)
+        self._begin(step)
         if not context.transactional:
             self._note(step, journal.STARTED)
         self._same_session()
@@ -330,7 +343,7 @@ class Runner:
 
     def _savepointed(self, step: Step, context: PackageContext, *, guarded: bool) -> Done:
         started = time.monotonic()
-        _announce(step)
+        self._begin(step)
         self.watch.end()
         self.watch.committed = False
         self.database.savepoint(self.connection)
