@@ -538,7 +538,7 @@ class Django(Contender):
 
     def load(self, job: str) -> None:
         """Set Django up."""
-        sys.path.append(str(self.tree.django))
+        sys.path.insert(0, str(self.tree.django))  # an app has the name of a package
         settings = importlib.import_module("django.conf").settings
         settings.configure(
             INSTALLED_APPS=self.tree.size.names,
