@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from ptah_migrate.errors import AuthoringError
@@ -73,19 +74,32 @@ def _statement(one: ast.stmt, indent: str) -> list[str]:
 def _laid(before: str, node: ast.expr, after: str, indent: str) -> list[str]:
     """Return an expression on one line, or with its last bracket exploded."""
     line = f"{indent}{before}{_flat(node)}{after}"
-    if len(line) <= LINE:
+    if _width(line) <= LINE:
         return [line]
     opened = _opened(node)
     if opened is None:
         return [line]
     head, items, closing = opened
     lines = [f"{indent}{before}{head}"]
-    if len(lines[0]) > LINE and (inner := _receiver(node)) is not None:
+    if _width(lines[0]) > LINE and (inner := _receiver(node)) is not None:
         # What a method is called on is a call itself, and too long too.
         lines = _laid(before, inner, head.removeprefix(_flat(inner)), indent)
     for prefix, item in items:
         lines += _laid(prefix, item, ",", indent + _STEP)
     return [*lines, f"{indent}{closing}{after}"]
+
+
+def _width(line: str) -> int:
+    """Return the columns of a line on a terminal, which is what formatters count."""
+    if line.isascii():
+        return len(line)
+    return sum(_columns(char) for char in line)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _receiver(node: ast.expr) -> ast.expr | None:
@@ -125,15 +139,18 @@ def _keyword(name: str | None) -> str:
 
 
 class _Holes(ast.NodeTransformer):
-    """Puts names in the place of texts, which ``ast.unparse`` quotes in its own way."""
+    """Puts names in the place of texts and numbers, which ``ast.unparse`` writes its own way."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if not isinstance(node.value, str | bytes):
+        if isinstance(node.value, float):
+            self.texts.append(repr(node.value).replace("e+", "e").replace("inf", "1e309"))
+        elif isinstance(node.value, str | bytes):
+            self.texts.append(_quoted(node.value))
+        else:
             return node
-        self.texts.append(_quoted(node.value))
         return ast.Name(_HOLE.format(len(self.texts) - 1), ast.Load())
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:

@@ -36,6 +36,7 @@ POLICY = "ptah_migrate.seed_policy"
 LOCK_TIMEOUT = "ptah_migrate.lock_timeout"
 SCHEMA = "ptah_migrate.version_table_schema"
 REFUSE_UNWRITTEN = "ptah_migrate.refuse_unwritten"
+TRANSACTION = "ptah_migrate.transaction"
 
 UPGRADE = "run: ptah-migrate SETTINGS.ini upgrade"
 
@@ -284,6 +285,8 @@ def migrator_options(settings: Mapping[str, Any]) -> dict[str, Any]:
         found["seed_policy"] = str(settings[POLICY]).strip()
     if settings.get(LOCK_TIMEOUT):
         found["lock_timeout"] = _seconds(settings[LOCK_TIMEOUT])
+    if settings.get(TRANSACTION):
+        found["transaction"] = str(settings[TRANSACTION]).strip()
     if settings.get(SCHEMA):
         found["version_table_schema"] = str(settings[SCHEMA]).strip()
     if skipped := words(settings, SKIP_TABLES):

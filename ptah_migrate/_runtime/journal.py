@@ -7,7 +7,7 @@ a step that a database without transactional DDL left half-way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -120,6 +120,7 @@ class Journal:
 
     def __init__(self, schema: str | None = None) -> None:
         self.table = table(schema)
+        self._insert = self.table.insert()
 
     def _last(self, dialect: Dialect) -> str:
         """Return the query of the newest entry of each package, and of its newest one done."""
@@ -143,9 +144,12 @@ class Journal:
         detail: str = "",
     ) -> None:
         """Append one entry."""
-        connection.execute(
-            self.table.insert(), self.values(item, state, seconds, statements, detail)
-        )
+        connection.execute(self._insert, self.values(item, state, seconds, statements, detail))
+
+    def write_all(self, connection: Connection, items: Iterable[Item], state: str) -> None:
+        """Append an entry for each item, all at once."""
+        if values := [self.values(item, state) for item in items]:
+            connection.execute(self._insert, values)
 
     def values(
         self,

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from ptah_migrate._history import confirm, heads, read
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
+from ptah_migrate._runtime.journal import FAILED, STARTED, Journal
 from ptah_migrate._runtime.surroundings import Surroundings
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import (
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from ptah_migrate._history import Heads, History
     from ptah_migrate._runtime import fresh
     from ptah_migrate._runtime.comparison import Comparison
-    from ptah_migrate._runtime.journal import Journal, LastWords
+    from ptah_migrate._runtime.journal import LastWords
     from ptah_migrate._runtime.ownership import Owners
 
 UPGRADE = "upgrade"
@@ -61,6 +62,7 @@ POPULATE = "populate"
 HEADS = ("head", "heads")
 
 SEED_POLICIES = ("verify", "trust")
+TRANSACTIONS = ("auto", "step", "package")
 
 Progress = Callable[[Done], None]
 
@@ -82,7 +84,10 @@ class Migrator:
         skip_tables: tables of the models that are never created or compared.
         refuse_unwritten: stop before the first statement when a revision that
             nobody has written yet would be run, or seeded.
-        progress: called with each finished item.
+        progress: called with each finished item, once it is committed.
+        transaction: ``step``: each step is a transaction; ``package``: the steps
+            of a package share one, with a savepoint each; ``auto``: the latter
+            on SQLite, where a commit takes longer than most steps.
 
     A target is ``package``, or ``package:`` and a revision, ``head``, ``heads``,
     ``base``, ``+1``, ``-1``, or ``label@head``. No target means every package.
@@ -101,7 +106,13 @@ class Migrator:
         skip_tables: Collection[str] = (),
         refuse_unwritten: bool = False,
         progress: Progress | None = None,
+        transaction: str = "auto",
     ) -> None:
+        if transaction not in TRANSACTIONS:
+            raise UsageError(
+                f"transaction {transaction!r} is not known",
+                hint=f"one of {', '.join(TRANSACTIONS)}",
+            )
         if seed_policy not in SEED_POLICIES:
             raise UsageError(
                 f"seed policy {seed_policy!r} is not known",
@@ -118,11 +129,13 @@ class Migrator:
         self.trust = seed_policy == "trust"
         self.refuse_unwritten = refuse_unwritten
         self.progress = progress
+        self.transaction = transaction
         self.histories = _Histories(registry)
         self.surroundings = Surroundings(
             tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
         )
         self.versions = Versions(version_table_schema)
+        self.journal = Journal(version_table_schema)
 
     def __repr__(self) -> str:
         return f"Migrator({masked(self.bind)!r}, {self.registry!r})"
@@ -133,13 +146,6 @@ class Migrator:
         from ptah_migrate._runtime.ownership import Owners
 
         return Owners(self.registry, self.histories)
-
-    @cached_property
-    def journal(self) -> Journal:
-        """The journal; what has nothing to do does not load it."""
-        from ptah_migrate._runtime.journal import Journal
-
-        return Journal(self.surroundings.version_table_schema)
 
     @property
     def _engine(self) -> Engine:
@@ -501,6 +507,7 @@ class Migrator:
                     histories=self.histories,
                     surroundings=self.surroundings,
                     progress=self.progress,
+                    transaction=self.transaction,
                 )
                 return Report(todo, runner.run(todo), round(waited, 3))
 
@@ -837,8 +844,6 @@ def _how(words: LastWords | None) -> str:
 
 def _half_done(words: LastWords | None) -> str:
     """Return what a last entry that is no success says."""
-    from ptah_migrate._runtime.journal import FAILED, STARTED
-
     if words is None or words.newest.state not in (FAILED, STARTED):
         return ""
     entry = words.newest

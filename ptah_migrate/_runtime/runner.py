@@ -1,9 +1,9 @@
 """
-Runs a plan: each step in a transaction of its own, with its row and its entry.
+Runs a plan: each step in a transaction, or after a savepoint, with its row and its entry.
 
 The runner owns the transactions of the connection it is given. Every finished
-item is committed before the next one begins, so a failure leaves exactly what
-the report of the error says.
+item is committed before something else fails or the next package begins, so a
+failure leaves exactly what the report of the error says.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationInfo
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._history import History
 from ptah_migrate._runtime import journal, mirror, proxies, schema
+from ptah_migrate._runtime.alone import Alone, alone
 from ptah_migrate._runtime.contexts import PackageContext
 from ptah_migrate._runtime.databases import Database
 from ptah_migrate._runtime.engine import reason
@@ -27,7 +28,7 @@ from ptah_migrate._runtime.journal import Journal
 from ptah_migrate._runtime.statements import Watch
 from ptah_migrate._runtime.versions import Versions
 from ptah_migrate.errors import DatabaseError, LockLostError, PtahMigrateError, StepError
-from ptah_migrate.model import Direction, Done, Package, Plan, Seed, Step
+from ptah_migrate.model import Direction, Done, Item, Package, Plan, Seed, Step
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,6 +51,7 @@ class Runner:
         histories: Mapping[str, History],
         surroundings: Surroundings,
         progress: Progress | None = None,
+        transaction: str = "auto",
     ) -> None:
         self.connection = connection
         self.database = database
@@ -61,6 +63,8 @@ class Runner:
         self.journal = Journal(surroundings.version_table_schema)
         self.contexts: dict[str, PackageContext] = {}
         self.done: list[Done] = []
+        self.together = _together(database, transaction, asynchronous=connection.dialect.is_async)
+        self.watch = Watch(connection, database)
         self._driver = connection.connection.dbapi_connection
 
     def run(self, plan: Plan) -> tuple[Done, ...]:
@@ -79,8 +83,9 @@ class Runner:
         self._prepare(plan)
         try:
             self._create_tables(plan)
-            for item in plan.items:
-                self._item(item)
+            with self.watch:
+                for items in self._batches(plan.items):
+                    self._run(items)
         except DBAPIError as error:
             if error.connection_invalidated or self.connection.invalidated:
                 raise LockLostError from error
@@ -123,10 +128,14 @@ class Runner:
             self._step(item, started)
         else:
             self._seed(item)
-        done = Done(item, time.monotonic() - started)
-        self.done.append(done)
-        if self.progress is not None:
-            self.progress(done)
+        self._keep([Done(item, time.monotonic() - started)])
+
+    def _keep(self, items: Iterable[Done]) -> None:
+        """Count items as done; they are committed."""
+        for done in items:
+            self.done.append(done)
+            if self.progress is not None:
+                self.progress(done)
 
     def _seed(self, item: Seed) -> None:
         self._still_locked()
@@ -148,36 +157,196 @@ class Runner:
             ) from error
         logger.info("%s: %s", item.package, _words(item))
 
+    def _seeds(self, items: Sequence[Seed]) -> None:
+        """
+        Seed several packages in one transaction, asking for no table one by one.
+
+        What is missing was listed under the lock. Where something is there all
+        the same (a type that two packages use), each is seeded by itself.
+        """
+        self._still_locked()
+        self.connection.rollback()
+        started = time.monotonic()
+        recorded = [item for item in items if item.rows]
+        try:
+            with self.connection.begin():
+                for item in items:
+                    package = self.packages[item.package]
+                    schema.create(self.connection, package, item.create, checkfirst=False)
+                self.versions.add(
+                    self.connection, [(item.package, row) for item in recorded for row in item.rows]
+                )
+                for item in recorded:
+                    self._mirror(item.package, (), item.rows)
+                self.journal.write_all(self.connection, recorded, journal.DONE)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            for item in items:
+                self._item(item)
+            return
+        for item in items:
+            logger.info("%s: %s", item.package, _words(item))
+        seconds = (time.monotonic() - started) / len(items)
+        self._keep(Done(item, seconds) for item in items)
+
     def _step(self, step: Step, started: float) -> None:
+        """Run one step in a transaction of its own."""
         context = self._context(step.package)
-        module = context.load(step.revision, step.direction)
-        logger.info("%s: running %s", step.package, describe(step))
-        if step.revision.unwritten and step.direction is Direction.UP:
-            logger.warning(
-                "%s: %s is not written yet, it is recorded as applied all the same (%s)",
-                *(step.package, step.revision.id, step.revision.path),
-            )
+        _announce(step)
         if not context.transactional:
             self._note(step, journal.STARTED)
         self._same_session()
-        with Watch(self.connection, self.database, self._opening(step, context)) as watch:
+        watch = self.watch
+        watch.begin(self._opening(step, context))
+        try:
+            with self.database.step(self.connection, transactional=context.transactional):
+                with proxies.transaction(context.migration):
+                    self._apply(step, context, started)
+                self._commit()
+        except LockLostError:
+            watch.end()
+            self._undo()
+            raise
+        except (Exception, SystemExit) as error:
+            watch.end()
+            watch.failed(error)
+            raise self._failed(step, error, watch.kept) from error
+        except BaseException:  # an interruption by a person or by the event loop
+            watch.end()
+            self._undo()
+            raise
+        watch.end()
+
+    def _apply(self, step: Step, context: PackageContext, started: float) -> None:
+        module = context.load(step.revision, step.direction)
+        with context.installed():
+            getattr(module, step.direction.value)()
+        if self.watch.refused:
+            raise Alone
+        self.watch.first_commit = None
+        self._record(step, context, time.monotonic() - started, self.watch.count)
+
+    # -- several steps in one transaction -------------------------------------------
+
+    def _batches(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Yield the items, those together that can share a transaction."""
+        batch: list[Item] = []
+        for item in items:
+            shares = self._shares(item)
+            if batch and not (shares and _alike(item, batch[0])):
+                yield batch
+                batch = []
+            if shares:
+                batch.append(item)
+            else:
+                yield [item]
+        if batch:
+            yield batch
+
+    def _shares(self, item: Item) -> bool:
+        if isinstance(item, Seed):
+            return self.database.transactional_ddl and item.kind == "seeded" and not item.before
+        if not (self.together and isinstance(item, Step)):
+            return False
+        context = self._context(item.package)
+        return context.transactional and not alone(context.load(item.revision, item.direction))
+
+    def _run(self, items: Sequence[Item]) -> None:
+        """Run items that share a transaction, as far as that goes."""
+        if len(items) == 1:
+            self._item(items[0])
+            return
+        if seeds := [item for item in items if isinstance(item, Seed)]:
+            self._seeds(seeds)
+            return
+        left = [item for item in items if isinstance(item, Step)]
+        while left:
+            left = left[self._together(left) :]
+
+    def _together(self, steps: Sequence[Step]) -> int:
+        """
+        Run steps of one package in one transaction, each after a savepoint; return how many ran.
+
+        A step that fails is undone down to its savepoint, and those before it
+        are committed. Where the database has undone these too, all of them are
+        run again, each by itself.
+        """
+        context = self._context(steps[0].package)
+        done: list[Done] = []
+        error: BaseException | None = None
+        self._same_session()
+        try:
+            with self.database.step(self.connection):
+                with proxies.transaction(context.migration):
+                    for step in steps:
+                        try:
+                            done.append(self._savepointed(step, context, guarded=bool(done)))
+                        except LockLostError:
+                            raise
+                        except BaseException as failure:
+                            if self.watch.committed or not self.database.back(self.connection):
+                                raise
+                            error = failure
+                        if error is not None or self.watch.committed:
+                            break
+                self._commit()
+        except LockLostError:
+            self._undo()
+            raise
+        except BaseException as failure:
+            self._undo()
+            if not self.watch.committed:
+                if not isinstance(failure, Exception | SystemExit):
+                    raise
+                return self._one_by_one(steps[: len(done) + 1])
+            error = failure
+        self._keep(done)
+        if isinstance(error, Alone):
+            return len(done) + self._one_by_one(steps[len(done) : len(done) + 1])
+        if isinstance(error, Exception | SystemExit):
+            self.watch.failed(error)
+            raise self._failed(steps[len(done)], error, self.watch.kept) from error
+        if error is not None:
+            raise error
+        return len(done)
+
+    def _savepoints(
+        self, steps: Sequence[Step], context: PackageContext, done: list[Done]
+    ) -> BaseException | None:
+        """Run steps until one ends the transaction, or fails: its error is returned, undone."""
+        for step in steps:
             try:
-                with self.database.step(self.connection, transactional=context.transactional):
-                    with proxies.transaction(context.migration):
-                        with context.installed():
-                            getattr(module, step.direction.value)()
-                        watch.first_commit = None
-                        self._record(step, context, time.monotonic() - started, watch.count)
-                    self._commit()
+                done.append(self._savepointed(step, context, guarded=bool(done)))
             except LockLostError:
-                self._undo()
                 raise
-            except (Exception, SystemExit) as error:
-                watch.failed(error)
-                raise self._failed(step, error, watch.kept) from error
-            except BaseException:  # an interruption by a person or by the event loop
-                self._undo()
-                raise
+            except BaseException as failure:
+                if self.watch.committed or not self.database.back(self.connection):
+                    raise
+                return failure
+            if self.watch.committed:
+                break
+        return None
+
+    def _savepointed(self, step: Step, context: PackageContext, *, guarded: bool) -> Done:
+        started = time.monotonic()
+        _announce(step)
+        self.watch.end()
+        self.watch.committed = False
+        self.database.savepoint(self.connection)
+        self.watch.begin(self._opening(step, context), guarded=guarded)
+        try:
+            self._apply(step, context, started)
+        finally:
+            self.watch.end()
+        if not self.watch.committed:
+            self.database.passed(self.connection)
+        return Done(step, time.monotonic() - started)
+
+    def _one_by_one(self, steps: Sequence[Step]) -> int:
+        for step in steps:
+            self._item(step)
+        return len(steps)
 
     def _opening(self, step: Step, context: PackageContext) -> Callable[[], None] | None:
         """
@@ -254,6 +423,34 @@ class Runner:
                 )
         except DBAPIError:
             logger.warning("%s: the journal could not be written", step.package)
+
+
+def _together(database: Database, transaction: str, *, asynchronous: bool) -> bool:
+    """
+    Return whether the steps of a package share a transaction.
+
+    Never where DDL commits by itself, nor under an event loop: other tasks
+    open connections in the same thread, and could not be told from the step.
+    """
+    if not database.transactional_ddl or asynchronous:
+        return False
+    return database.together if transaction == "auto" else transaction == "package"
+
+
+def _alike(item: Item, other: Item) -> bool:
+    """Return whether both are seeds, or both are steps of one package."""
+    if isinstance(item, Seed) or isinstance(other, Seed):
+        return isinstance(item, Seed) and isinstance(other, Seed)
+    return item.package == other.package
+
+
+def _announce(step: Step) -> None:
+    logger.info("%s: running %s", step.package, describe(step))
+    if step.revision.unwritten and step.direction is Direction.UP:
+        logger.warning(
+            "%s: %s is not written yet, it is recorded as applied all the same (%s)",
+            *(step.package, step.revision.id, step.revision.path),
+        )
 
 
 def _tell(step: Step, context: PackageContext) -> None:

@@ -117,8 +117,14 @@ def named(package: Package, names: Collection[str]) -> list[Table]:
     return [] if found is None else [t for t in in_order(found) if t.key in wanted]
 
 
-def create(connection: Connection, package: Package, names: Sequence[str]) -> None:
-    """Create these tables of a package's models; the caller owns the transaction."""
+def create(
+    connection: Connection, package: Package, names: Sequence[str], *, checkfirst: bool = True
+) -> None:
+    """
+    Create these tables of a package's models; the caller owns the transaction.
+
+    ``checkfirst`` asks for each table, sequence and type whether it is there.
+    """
     tables = named(package, names)
     if tables:
-        tables[0].metadata.create_all(connection, tables=tables, checkfirst=True)
+        tables[0].metadata.create_all(connection, tables=tables, checkfirst=checkfirst)

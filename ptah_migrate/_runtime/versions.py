@@ -8,10 +8,10 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, MetaData, String, Table, bindparam, inspect, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
@@ -19,7 +19,7 @@ from ptah_migrate._runtime.engine import reason
 from ptah_migrate.errors import DatabaseError, VersionTableError
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
 TABLE = "ptah_db_versions"
 LONGEST = 128
@@ -47,6 +47,12 @@ class Versions:
         self.schema = schema
         self.table = table(schema)
         self._checked = False
+        # Made once: SQLAlchemy compiles a statement anew for every literal in it.
+        columns = self.table.c
+        row = (columns.package == bindparam("of")) & (columns.version_num == bindparam("old"))
+        self._update = self.table.update().where(row).values(version_num=bindparam("new"))
+        self._delete = self.table.delete().where(row)
+        self._insert = self.table.insert()
 
     def read(self, connection: Connection) -> Rows:
         """
@@ -107,28 +113,25 @@ class Versions:
         if come:
             self._make_room(connection, come, several=len(new) > 1)
         while gone and come:
-            self._changed(
-                connection.execute(
-                    self.table.update()
-                    .where(self._row(package, gone[0]))
-                    .values(version_num=come[0])
-                ).rowcount,
-                package,
-            )
+            values = {"of": package, "old": gone[0], "new": come[0]}
+            self._changed(connection.execute(self._update, values).rowcount, package)
             gone, come = gone[1:], come[1:]
         for row in gone:
-            self._changed(
-                connection.execute(self.table.delete().where(self._row(package, row))).rowcount,
-                package,
-            )
+            values = {"of": package, "old": row}
+            self._changed(connection.execute(self._delete, values).rowcount, package)
         if come:
             connection.execute(
-                self.table.insert(), [{"package": package, "version_num": row} for row in come]
+                self._insert, [{"package": package, "version_num": row} for row in come]
             )
 
-    def _row(self, package: str, row: str) -> ColumnElement[bool]:
-        columns = self.table.c
-        return (columns.package == package) & (columns.version_num == row)
+    def add(self, connection: Connection, rows: Sequence[tuple[str, str]]) -> None:
+        """Write rows (package, id) of packages that have none, all at once."""
+        if rows:
+            several = len({package for package, _ in rows}) < len(rows)
+            self._make_room(connection, [row for _, row in rows], several=several)
+            connection.execute(
+                self._insert, [{"package": package, "version_num": row} for package, row in rows]
+            )
 
     def _changed(self, count: int, package: str) -> None:
         if count == 0:

@@ -318,7 +318,8 @@ def test_a_killed_runner_frees_the_lock(
     mine = migrator(database, blog, lock_timeout=30)
 
     problem = "upgrade of 002 was begun and is not finished" if database.name == "mariadb" else ""
-    assert [(s.rows, s.problem) for s in mine.status()] == [(("001",), problem)]
+    done = () if database.name == "sqlite" else ("001",)  # there the package is one transaction
+    assert [(s.rows, s.problem) for s in mine.status()] == [(done, problem)]
     mine.upgrade()
 
     assert time.monotonic() - when < 15

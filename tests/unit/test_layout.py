@@ -35,12 +35,18 @@ LONG = "a_name_that_is_longer_than_what_fits_beside_anything_else_on_one_line"
         ),
         pytest.param(
             f"x.f('{LONG}', 'b').g('{LONG}')",
-            f'    x.f(\n        "{LONG}",\n        "b",\n    ).g(\n        "{LONG}",\n    )',
+            f'    x.f("{LONG}", "b").g(\n        "{LONG}",\n    )',
             id="a call of what a call returned",
         ),
         pytest.param(
+            f"x.f('{LONG}', '{LONG}').g(1)",
+            f'    x.f(\n        "{LONG}",\n        "{LONG}",\n    ).g(\n        1,\n    )',
+            id="both are too long",
+        ),
+        pytest.param(
             f"f({{'{LONG}': [1, (2,)]}})",
-            f'    f(\n        {{\n            "{LONG}": [1, (2,)],\n        }},\n    )',
+            f'    f(\n        {{\n            "{LONG}": [\n'
+            "                1,\n                (2,),\n            ],\n        },\n    )",
             id="a mapping",
         ),
         pytest.param("f('say \"x\"')", "    f('say \"x\"')", id="quotes inside"),
@@ -96,7 +102,9 @@ def test_an_import_that_is_none() -> None:
     assert str(error.value) == "\"import os; os.system('x')\" is no import"
 
 
-texts = st.text(st.characters(codec="utf-8"), max_size=30)
+texts = st.text(
+    st.characters(max_codepoint=0x17F) | st.sampled_from("日本字\u200b\u2028"), max_size=30
+)
 leaves = st.one_of(
     texts.map(repr),
     st.binary(max_size=8).map(repr),
@@ -110,6 +118,7 @@ expressions = st.recursive(
     lambda inner: st.one_of(
         st.builds(lambda f, a: f"{f}({', '.join(a)})", words, st.lists(inner, max_size=5)),
         st.builds(lambda f, a: f"{f}(name={a})", words, inner),
+        st.builds(lambda a, b: f"sa.Enum({a}, 'b').with_variant({b}, 'x')", texts.map(repr), inner),
         st.lists(inner, max_size=4).map(lambda a: f"[{', '.join(a)}]"),
         st.builds(lambda a, b: f"{{{a}: {b}}}", texts.map(repr), inner),
     ),

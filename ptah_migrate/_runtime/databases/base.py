@@ -44,6 +44,7 @@ class Database:
     """
 
     transactional_ddl = True
+    together = False  # whether the steps of a package share a transaction, unless it is said
 
     def __init__(self, *, schema: str | None = None) -> None:
         self.schema = schema
@@ -57,6 +58,32 @@ class Database:
     def step(self, connection: Connection, *, transactional: bool = True) -> Iterator[None]:
         """Surround one step, outside its transaction, which its package may not want."""
         yield
+
+    def savepoint(self, connection: Connection) -> None:
+        """Set the mark that ``back`` returns to, in the transaction of a package."""
+        connection.exec_driver_sql("SAVEPOINT ptah_migrate_step")
+
+    def passed(self, connection: Connection) -> None:
+        """Forget the mark: the step is done."""
+        connection.exec_driver_sql("RELEASE SAVEPOINT ptah_migrate_step")
+
+    def back(self, connection: Connection) -> bool:
+        """
+        Undo a step down to its mark and commit the steps before it.
+
+        Sent past SQLAlchemy, which may take the transaction for ended. False
+        when the database has undone those steps too.
+        """
+        try:
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute("ROLLBACK TO SAVEPOINT ptah_migrate_step")
+                cursor.execute("COMMIT")
+            finally:
+                cursor.close()
+        except Exception:  # noqa: BLE001 - each driver has errors of its own
+            return False
+        return True
 
     def resume(self, connection: Connection) -> None:
         """Be in a transaction again, where a step has ended it without SQLAlchemy's knowledge."""

@@ -36,7 +36,13 @@ Orphans = Counter[tuple[str, str]]
 
 
 class SQLite(Database):
-    """Transactional once BEGIN is ours; one lock file per database file."""
+    """
+    Transactional once BEGIN is ours; one lock file per database file.
+
+    A commit waits for the disk, and takes longer than most steps.
+    """
+
+    together = True
 
     def __init__(self, *, schema: str | None = None) -> None:
         super().__init__(schema=schema)
@@ -106,6 +112,13 @@ class SQLite(Database):
             self._begin_due = False
             if verb(statement) != "BEGIN" and not _in_transaction(connection):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def back(self, connection: Connection) -> bool:
+        """Undo a step down to its mark; of orphans that steps had mended nothing is known then."""
+        kept = super().back(connection)
+        if not kept:
+            self._orphans = None
+        return kept
 
     def resume(self, connection: Connection) -> None:
         """Begin again after a raw COMMIT: without it every statement would commit by itself."""
