@@ -71,6 +71,15 @@ def _overhead(view: View) -> float:
     return (view.cpu("upgrade", "ptah") - floor) / (view.cpu("upgrade", "al_labels") - floor)
 
 
+def _alone(view: View) -> float:
+    """Return autogenerate among others as a multiple of the same package alone."""
+    _, revisions, tables = view.size.split("×")
+    alone = View(view.results, f"1×{revisions}×{tables}", view.database)
+    if view.size == alone.size:
+        raise KeyError("autogenerate")
+    return view.cpu("autogenerate", "ptah") / alone.cpu("autogenerate", "ptah")
+
+
 def _selects(view: View) -> float:
     found = view.results.series[Key(view.size, view.database, "noop", "ptah")].statements
     if not found:
@@ -146,6 +155,8 @@ GOALS = (
         1 / 20,
         lambda v: v.cpu("autogenerate", "ptah") / v.cpu("autogenerate_all", "al_labels"),
     ),
+    Goal("autogenerate, one package", "the same alone", 2.2, _alone),
+    Goal("autogenerate, one package", "the same alone", 1.2, _alone, databases=("postgresql",)),
     Goal(
         "memory of nothing to do",
         "f_core, difference",
