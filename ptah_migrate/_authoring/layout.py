@@ -9,7 +9,6 @@ these two rules is as ruff and black want it, and no formatter need be installed
 from __future__ import annotations
 
 import ast
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +16,6 @@ from ptah_migrate.errors import AuthoringError
 
 LINE = 88
 _STEP = "    "
-_HOLE = "_ptah_text_{}_"
 
 
 def body(source: str, indent: str = _STEP) -> str:
@@ -29,7 +27,7 @@ def body(source: str, indent: str = _STEP) -> str:
 
     """
     try:
-        statements = ast.parse(source).body
+        statements = _Written().visit(ast.parse(source)).body
     except (SyntaxError, ValueError) as error:
         raise AuthoringError(
             f"the operations were rendered as something that is not Python: {error}",
@@ -138,33 +136,28 @@ def _keyword(name: str | None) -> str:
 # -- one line --------------------------------------------------------------------------
 
 
-class _Holes(ast.NodeTransformer):
-    """Puts names in the place of texts and numbers, which ``ast.unparse`` writes its own way."""
+class _Written(ast.NodeTransformer):
+    """
+    Puts texts and numbers as they are to be written in the place of their values.
 
-    def __init__(self) -> None:
-        self.texts: list[str] = []
+    ``ast.unparse`` quotes in its own way, and writes a name as it is.
+    """
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if isinstance(node.value, float):
-            self.texts.append(repr(node.value).replace("e+", "e").replace("inf", "1e309"))
-        elif isinstance(node.value, str | bytes):
-            self.texts.append(_quoted(node.value))
-        else:
-            return node
-        return ast.Name(_HOLE.format(len(self.texts) - 1), ast.Load())
+            text = repr(node.value).replace("e+", "e").replace("inf", "1e309")
+            return ast.Name(text, ast.Load())
+        if isinstance(node.value, str | bytes):
+            return ast.Name(_quoted(node.value), ast.Load())
+        return node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node
 
 
-_FOUND = re.compile(_HOLE.format("(\\d+)"))
-
-
 def _flat(node: ast.AST) -> str:
-    """Return a node on one line, with double quotes."""
-    holes = _Holes()
-    text = ast.unparse(holes.visit(ast.parse(ast.unparse(node))))
-    return _FOUND.sub(lambda match: holes.texts[int(match[1])], text)
+    """Return a node on one line."""
+    return ast.unparse(node)
 
 
 def _quoted(value: str | bytes) -> str:

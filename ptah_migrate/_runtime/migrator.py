@@ -376,7 +376,7 @@ class Migrator:
 
     def upgrade(self, *targets: str) -> Report:
         """
-        Bring every target about, with all it requires; each step is committed by itself.
+        Bring every target about, with all it requires; finished steps stay when a later one fails.
 
         Raises:
             LockError: another runner is at work for longer than ``lock_timeout``.

@@ -8,11 +8,11 @@ is imported before a check or a fixture runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -249,6 +249,18 @@ class CheckItem(pytest.Function):
         return self.path, None, self.nodeid
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a check that is skipped name itself, not the line of this file that skips it."""
+    report = yield
+    if isinstance(item, CheckItem) and report.skipped and isinstance(report.longrepr, tuple):
+        where: Any = (str(item.config.rootpath / item.nodeid), None, report.longrepr[2])
+        report.longrepr = where
+    return report
+
+
 def _function(subject: Subject, check: Check) -> Callable[..., None]:
     """Return the test function of a check; its arguments are the fixtures it takes."""
 
@@ -279,7 +291,7 @@ def _judge(
     try:
         checks.run(check.name, subject, engine, populate)
     except NotApplicable as reason:
-        words = f"{check.name}: {reason}"
+        words = str(reason)
         outcome = lambda: pytest.skip(words)  # noqa: E731
     except FailedCheck as failure:
         outcome = _failing(str(failure))

@@ -43,7 +43,7 @@ _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"), "TIME"),
     (re.compile(r"\(\d+\.\d\d s\)"), "(SECONDS)"),
     (re.compile(r'"seconds": [\d.e-]+'), '"seconds": "SECONDS"'),
-    (re.compile(r"(?<=passed|kipped) in \d+\.\d+s"), " in SECONDS"),
+    (re.compile(r"(?<=(?:pass|kipp|fail|lect)ed) in \d+\.\d+s"), " in SECONDS"),
     (re.compile(r"server in PID \d+"), "server in PID NUMBER"),
     (re.compile(r"\(pid \d+[^)]*\)|\S+:\d+, since \S+ \S+"), "HOLDER"),
 )
@@ -222,8 +222,11 @@ class Story:
                     del sys.modules[name]
 
     def _environment(self) -> dict[str, str]:
+        inherited = Command(self.work).environment({})
+        for name in ("CI", "BUILD_NUMBER", "COLUMNS"):  # what pytest prints depends on them
+            inherited.pop(name, None)
         return {
-            **Command(self.work).environment({}),
+            **inherited,
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
             "STORY_SITE": str(self.site),
             "LC_ALL": "C.UTF-8",

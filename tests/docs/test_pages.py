@@ -134,7 +134,7 @@ def test_the_targets_of_make_in_the_readme_exist() -> None:
 def test_the_extras_in_the_readme_exist() -> None:
     """The README names every extra that users need, and none that does not exist."""
     project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
-    extras = set(project["optional-dependencies"]) - {"test", "dev"}
+    extras = set(project["optional-dependencies"]) - {"test", "dev", "bench"}
     install = sections(ROOT / "README.md", 2)["Install"]
     named = {word for words in re.findall(r"\[([\w,]+)\]'", install) for word in words.split(",")}
 

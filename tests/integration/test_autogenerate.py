@@ -472,6 +472,18 @@ def test_constraints_without_a_name(database: Database, make_package: PackageMak
     assert "posts" not in sa.inspect(database.engine).get_table_names()
 
 
+def test_another_primary_key(sqlite_database: Database, make_package: PackageMaker) -> None:
+    """A primary key that changes is told of: what is written does not change it."""
+    blog = Models(sqlite_database, make_package("blog"))
+    blog.autogenerate(T("posts"))
+
+    [body] = blog.migrator(
+        T("posts", sa.Column("language", sa.String(2), primary_key=True))
+    ).autogenerate()
+
+    assert body.notes == ("the primary key of posts changes, which is for you to write",)
+
+
 # -- rows ----------------------------------------------------------------------------------
 
 
@@ -721,6 +733,7 @@ def test_sequences(kind: str, make_database: Any, make_package: PackageMaker) ->
     assert "post_numbers" in sa.inspect(blog.database.engine).get_sequence_names()
 
 
+@pytest.mark.slow
 def test_the_same_file_on_every_database(make_database: Any, make_package: PackageMaker) -> None:
     """Files that were made on SQLite run on PostgreSQL and MariaDB, enums and sequences too."""
     sqlite = Models(make_database("sqlite"), make_package("blog"))

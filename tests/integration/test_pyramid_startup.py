@@ -804,3 +804,22 @@ def test_version_table_schema(blog: str, postgresql_database: Database) -> None:
 
     inspector = sa.inspect(postgresql_database.engine)
     assert "ptah_db_versions" in inspector.get_table_names(schema="book")
+
+
+@pytest.mark.parametrize(("value", "commits"), [("step", 2), ("package", 1), (None, 1)])
+def test_transaction(value: str | None, commits: int, blog: str, sqlite_database: Database) -> None:
+    """``ptah_migrate.transaction`` says how many steps share a transaction."""
+    config = application(sqlite_database, blog, transaction=value)
+    config.ptah_migrate()
+    seen: list[int] = []
+
+    def note(connection: sa.Connection) -> None:
+        seen.append(1)
+
+    sa.event.listen(sa.Engine, "commit", note)
+    try:
+        start(config)
+    finally:
+        sa.event.remove(sa.Engine, "commit", note)
+
+    assert len(seen) == 1 + commits  # our tables are made in one of their own

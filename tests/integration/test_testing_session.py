@@ -141,7 +141,7 @@ def test_an_installed_package(pytester: pytest.Pytester, make_package: PackageMa
 
     assert found.failed == {}
     assert found.skipped["ptah_migrate::shop::packaged"] == (
-        "packaged: shop is installed, there is no project to build"
+        "shop is installed, there is no project to build"
     )
 
 
@@ -276,10 +276,8 @@ def test_a_server_that_does_not_answer(pytester: pytest.Pytester) -> None:
         pytest.param(
             {"blog/migrations/__init__.py": ""},
             {
-                "models_match": "models_match: blog registers no models (metadata=)",
-                "seed_equals_upgrade": (
-                    "seed_equals_upgrade: blog has no models to make tables from"
-                ),
+                "models_match": "blog registers no models (metadata=)",
+                "seed_equals_upgrade": ("blog has no models to make tables from"),
             },
             id="no models",
         ),
@@ -289,11 +287,7 @@ def test_a_server_that_does_not_answer(pytester: pytest.Pytester) -> None:
                     "metadata=", "force=True, metadata="
                 )
             },
-            {
-                "seed_equals_upgrade": (
-                    "seed_equals_upgrade: blog is registered with force=True: it is never seeded"
-                )
-            },
+            {"seed_equals_upgrade": ("blog is registered with force=True: it is never seeded")},
             id="never seeded",
         ),
         pytest.param(
@@ -312,7 +306,7 @@ def test_a_server_that_does_not_answer(pytester: pytest.Pytester) -> None:
                     ),
                     "the history of blog starts from tables that existed before",
                 ),
-                "with_dependencies": "with_dependencies: blog requires no other package",
+                "with_dependencies": "blog requires no other package",
             },
             id="a history that starts from tables",
         ),
@@ -332,8 +326,7 @@ def test_a_server_that_does_not_answer(pytester: pytest.Pytester) -> None:
             },
             {
                 "packaged": (
-                    "packaged: there is no wheel in dist/, and nothing, which builds one, "
-                    "is not installed"
+                    "there is no wheel in dist/, and nothing, which builds one, is not installed"
                 )
             },
             id="no wheel can be built",
@@ -349,10 +342,7 @@ def test_what_does_not_apply(
     found = session(pytester, "--ptah-migrate-package", "blog")
 
     assert (found.failed, found.errors) == ({}, {})
-    assert found.skipped == {
-        name: words if words.startswith(name) else f"{name}: {words}"
-        for name, words in skipped.items()
-    }
+    assert found.skipped == skipped
     assert set(found.passed) == set(NAMES) - set(skipped)
 
 
@@ -364,9 +354,7 @@ def test_files_that_cannot_be_read(pytester: pytest.Pytester) -> None:
 
     assert list(found.failed) == ["files"]
     assert "002.py: syntax error" in found.failed["files"]
-    assert {words.partition(": ")[2] for words in found.skipped.values()} == {
-        "the files of blog cannot be read: see files"
-    }
+    assert set(found.skipped.values()) == {"the files of blog cannot be read: see files"}
 
 
 # -- fixtures --------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -74,10 +74,21 @@ def _body(
         tuple(sorted(imports | more)),
         requires,
         after,
-        (*ask.notes(package), *notes),
+        (*ask.notes(package), *notes, *_keys(renamed)),
         tuple(one.words for one in comparison.differences),
         message(renamed) or _of_named(comparison),
     )
+
+
+def _keys(found: Sequence[ops.MigrateOperation]) -> Iterator[str]:
+    """Yield a note for each table whose primary key changes: Alembic does not write that."""
+    for op in found:
+        for one in op.ops if isinstance(op, ops.ModifyTableOps) else ():
+            added = isinstance(one, ops.AddColumnOp) and one.column.primary_key
+            dropped = isinstance(one, ops.DropColumnOp) and one.to_column().primary_key
+            if added or dropped:
+                yield f"the primary key of {key(op)} changes, which is for you to write"
+                break
 
 
 def _rendered(comparison: Comparison, found: Operations, before: set[str]) -> tuple[str, set[str]]:
