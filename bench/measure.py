@@ -125,6 +125,12 @@ class Results:
             }
         )
 
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drop what was measured before."""
+        for key in keys:
+            self.series.pop(key, None)
+            self.missing.pop(key, None)
+
     def add(self, key: Key, measure: Callable[[], Mapping[str, object]]) -> None:
         """Measure once; who failed before is not asked again."""
         if key in self.missing:
@@ -170,7 +176,10 @@ class Bench:
     say: Callable[[str], None]
 
     def run(self) -> None:
-        """Measure every job of every contender."""
+        """Measure every job of every contender, anew."""
+        self.results.forget(
+            self._key(job, name) for job in self.wanted.jobs for name in self.wanted.contenders
+        )
         for job in filter(self.wanted.jobs.__contains__, FRESH):
             self._fresh(job)
         others = [job for job in JOBS if job in self.wanted.jobs and job not in FRESH]
