@@ -146,11 +146,24 @@ def main(words: Sequence[str]) -> None:
     if said.keep:
         results.save(said.keep)
     sizes = {letter: {str(s): n for s, n in found} for letter, found in steps(results).items()}
-    text = report.page(results, sizes)
+    text = report.page(results, sizes, list(gaps(results)))
     if said.write:
         said.write.write_text(text, encoding="utf-8")
     else:
         print(text)
+
+
+def gaps(results: Results) -> Iterator[str]:
+    """Yield which jobs of the full set were not measured."""
+    for part in FULL:
+        for kind in part.kinds:
+            left = [
+                JOBS[job]
+                for job in part.jobs
+                if report.View(results, str(part.size), kind).series(job, "ptah") is None
+            ]
+            if left:
+                yield f"{part.size}, {kind}: {'; '.join(left)}"
 
 
 def steps(results: Results) -> dict[str, list[tuple[Size, int]]]:

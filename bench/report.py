@@ -319,7 +319,7 @@ belong to one machine under one load.
 """
 
 
-def page(results: Results, sizes: dict[str, dict[str, int]]) -> str:
+def page(results: Results, sizes: dict[str, dict[str, int]], gaps: Sequence[str] = ()) -> str:
     """Return the whole page."""
     lines = [
         "# Performance\n",
@@ -335,7 +335,7 @@ def page(results: Results, sizes: dict[str, dict[str, int]]) -> str:
         lines.append(results.starts)
     lines += [*exponents(results, sizes), "\n## Figures", *figures(results)]
     lines += ["\n## Same ends\n", *(f"- {note}" for note in dict.fromkeys(results.notes))]
-    lines += ["\n## Not measured\n", *missing(results)]
+    lines += ["\n## Not measured\n", *(f"- {gap}" for gap in gaps), *missing(results)]
     return "\n".join(lines) + "\n"
 
 
