@@ -267,11 +267,13 @@ class Bench:
         """Do a job in a process of its own."""
         with tempfile.TemporaryDirectory(prefix="bench-empty-") as empty:
             cache = Path(empty) if job == "noop_cold" else self.tree.root / "cache"
+            # Always the same: it is on Python's search path, of which stamps may be kept.
+            here = str(self.tree.work)
             env = environment(self.tree, url, cache)
             if job.endswith("_process"):
                 command = self._contender(name, url).command(_method(job))
                 assert command is not None
-                return process(command, env, empty, self.wanted.limit)
+                return process(command, env, here, self.wanted.limit)
             spec = {
                 "root": str(self.tree.root),
                 "size": (self.tree.size.packages, self.tree.size.revisions, self.tree.size.tables),
@@ -282,7 +284,7 @@ class Bench:
             }
             command = [sys.executable, "-m", "bench.job", json.dumps(spec)]
             found: Mapping[str, object] = json.loads(
-                output(command, env, empty, self.wanted.limit).rpartition("\n")[2]
+                output(command, env, here, self.wanted.limit).rpartition("\n")[2]
             )
             return found
 
