@@ -108,6 +108,7 @@ class PackageMaker:
             init: the text of the package's ``__init__.py``.
             registration: further arguments of `registry.make_package`.
         """
+        forget(name)  # somebody's who imported one of this name in another way
         made = PackageOnDisk(name, self.root, registration)
         _write(made.directory / "__init__.py", init)
         made.add("__init__.py", f'"""Schema history of {name}."""\n')

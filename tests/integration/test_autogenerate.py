@@ -17,6 +17,7 @@ from ptah_migrate._history import read
 from ptah_migrate._runtime.answers import Told, Unattended
 from ptah_migrate.errors import AuthoringError, ModelsError, UsageError
 from ptah_migrate.model import Body, Fill, Package, Rename
+from tests.conftest import CI
 from tests.helpers import Database, PackageMaker, PackageOnDisk, contents, tree
 
 BASE = """
@@ -174,6 +175,29 @@ def test_one_of_three_never_mentions_another(
     assert list(write(database, three, "shop")) == ["shop"]
     upgrade(database, three)
     assert write(database, three, "shop") == {}
+
+
+@pytest.mark.slow
+def test_among_two_thousand_foreign_tables(database: Database, three: list[PackageOnDisk]) -> None:
+    """Where others have 2,000 tables, a package's revision has its own change and nothing else."""
+    write(database, three)
+    upgrade(database, three)
+    foreign = 2_000 if database.name == "sqlite" or not CI else 300
+    with database.engine.begin() as connection:
+        if database.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")  # else each table waits for the disk
+        for number in range(foreign):
+            connection.exec_driver_sql(f"CREATE TABLE foreign_{number} (id INTEGER PRIMARY KEY)")
+    item = sys.modules["shop.models"].Item
+    item.__table__.append_column(sa.Column("price", sa.Integer))
+
+    texts = write(database, three)
+
+    assert list(texts) == ["shop"]
+    assert 'add_column(sa.Column("price", sa.Integer(), nullable=True))' in texts["shop"]
+    assert not any(
+        word in texts["shop"] for word in ("foreign_", "people", "pages", "create_", "drop_t")
+    )
 
 
 def test_a_removed_table_is_dropped_by_its_package(
