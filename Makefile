@@ -64,7 +64,7 @@ build: $(READY_DEV) ## make the sdist, and the wheel from it, in dist/
 	$(BIN)/python -m build
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) .venv .venv-* .nox dist build .coverage .hypothesis .import_linter_cache \
+	rm -rf $(VENV) .venv .venv-* .nox .benchmarks dist build .coverage .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

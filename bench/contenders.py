@@ -262,6 +262,9 @@ class Ours(Contender):
                 importlib.import_module(module.name)
         if job == "revision":
             importlib.import_module("jinja2.sandbox")
+        if job in ("upgrade", "step", "seed"):  # an application has its models
+            for name in self.tree.size.names:
+                importlib.import_module(f"{name}.models")
         if job.startswith("autogenerate"):
             importlib.import_module(f"{self.first}.models").metadata.tables[
                 f"{self.first}_t001"
@@ -538,7 +541,7 @@ class Django(Contender):
 
     def load(self, job: str) -> None:
         """Set Django up."""
-        sys.path.append(str(self.tree.django))
+        sys.path.insert(0, str(self.tree.django))  # an app has the name of a package
         settings = importlib.import_module("django.conf").settings
         settings.configure(
             INSTALLED_APPS=self.tree.size.names,

@@ -175,6 +175,11 @@ class Tree:
         """The Django apps."""
         return self.root / "django"
 
+    @property
+    def work(self) -> Path:
+        """An empty folder, to run commands in."""
+        return self.root / "work"
+
     def migrations(self, package: str) -> Path:
         """The revision files of an installed package."""
         return self.site / package / "migrations"
@@ -185,6 +190,7 @@ def write(tree: Tree) -> Tree:
     _put(tree.env / "env.py", _ENV)
     _put(tree.env / "script.py.mako", _MAKO)
     _put(tree.root / "alembic.ini", _ini(tree))
+    tree.work.mkdir()
     for package in tree.size.names:
         found = list(operations(tree.size, package))
         _package(tree, package, found)

@@ -125,6 +125,12 @@ class Results:
             }
         )
 
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drop what was measured before."""
+        for key in keys:
+            self.series.pop(key, None)
+            self.missing.pop(key, None)
+
     def add(self, key: Key, measure: Callable[[], Mapping[str, object]]) -> None:
         """Measure once; who failed before is not asked again."""
         if key in self.missing:
@@ -170,7 +176,10 @@ class Bench:
     say: Callable[[str], None]
 
     def run(self) -> None:
-        """Measure every job of every contender."""
+        """Measure every job of every contender, anew."""
+        self.results.forget(
+            self._key(job, name) for job in self.wanted.jobs for name in self.wanted.contenders
+        )
         for job in filter(self.wanted.jobs.__contains__, FRESH):
             self._fresh(job)
         others = [job for job in JOBS if job in self.wanted.jobs and job not in FRESH]
@@ -258,11 +267,13 @@ class Bench:
         """Do a job in a process of its own."""
         with tempfile.TemporaryDirectory(prefix="bench-empty-") as empty:
             cache = Path(empty) if job == "noop_cold" else self.tree.root / "cache"
+            # Always the same: it is on Python's search path, of which stamps may be kept.
+            here = str(self.tree.work)
             env = environment(self.tree, url, cache)
             if job.endswith("_process"):
                 command = self._contender(name, url).command(_method(job))
                 assert command is not None
-                return process(command, env, empty, self.wanted.limit)
+                return process(command, env, here, self.wanted.limit)
             spec = {
                 "root": str(self.tree.root),
                 "size": (self.tree.size.packages, self.tree.size.revisions, self.tree.size.tables),
@@ -273,7 +284,7 @@ class Bench:
             }
             command = [sys.executable, "-m", "bench.job", json.dumps(spec)]
             found: Mapping[str, object] = json.loads(
-                output(command, env, empty, self.wanted.limit).rpartition("\n")[2]
+                output(command, env, here, self.wanted.limit).rpartition("\n")[2]
             )
             return found
 

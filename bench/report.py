@@ -71,6 +71,15 @@ def _overhead(view: View) -> float:
     return (view.cpu("upgrade", "ptah") - floor) / (view.cpu("upgrade", "al_labels") - floor)
 
 
+def _alone(view: View) -> float:
+    """Return autogenerate among others as a multiple of the same package alone."""
+    _, revisions, tables = view.size.split("×")
+    alone = View(view.results, f"1×{revisions}×{tables}", view.database)
+    if view.size == alone.size:
+        raise KeyError("autogenerate")
+    return view.cpu("autogenerate", "ptah") / alone.cpu("autogenerate", "ptah")
+
+
 def _selects(view: View) -> float:
     found = view.results.series[Key(view.size, view.database, "noop", "ptah")].statements
     if not found:
@@ -146,6 +155,8 @@ GOALS = (
         1 / 20,
         lambda v: v.cpu("autogenerate", "ptah") / v.cpu("autogenerate_all", "al_labels"),
     ),
+    Goal("autogenerate, one package", "the same alone", 2.2, _alone),
+    Goal("autogenerate, one package", "the same alone", 1.2, _alone, databases=("postgresql",)),
     Goal(
         "memory of nothing to do",
         "f_core, difference",
@@ -308,7 +319,7 @@ belong to one machine under one load.
 """
 
 
-def page(results: Results, sizes: dict[str, dict[str, int]]) -> str:
+def page(results: Results, sizes: dict[str, dict[str, int]], gaps: Sequence[str] = ()) -> str:
     """Return the whole page."""
     lines = [
         "# Performance\n",
@@ -324,7 +335,7 @@ def page(results: Results, sizes: dict[str, dict[str, int]]) -> str:
         lines.append(results.starts)
     lines += [*exponents(results, sizes), "\n## Figures", *figures(results)]
     lines += ["\n## Same ends\n", *(f"- {note}" for note in dict.fromkeys(results.notes))]
-    lines += ["\n## Not measured\n", *missing(results)]
+    lines += ["\n## Not measured\n", *(f"- {gap}" for gap in gaps), *missing(results)]
     return "\n".join(lines) + "\n"
 
 
