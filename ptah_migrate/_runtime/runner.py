@@ -362,10 +362,16 @@ class Runner:
         """Write the row and the entry, in the transaction of the step."""
         self.database.resume(self.connection)
         self._still_locked()
-        self.versions.write(self.connection, step.package, step.before, step.after)
+        write = self.database.write
+        self.versions.write(self.connection, step.package, step.before, step.after, write)
         self._mirror(step.package, step.before, step.after)
         self.journal.write(
-            self.connection, step, journal.DONE, seconds=round(seconds, 3), statements=statements
+            self.connection,
+            step,
+            journal.DONE,
+            seconds=round(seconds, 3),
+            statements=statements,
+            execute=write,
         )
         self.database.before_commit(self.connection)
         _tell(step, context)
