@@ -123,7 +123,8 @@ class Journal:
 
     def __init__(self, schema: str | None = None) -> None:
         self.table = table(schema)
-        self._insert = self.table.insert()
+        # Inline: PostgreSQL is not asked for the next id in a statement of its own.
+        self._insert = self.table.insert().inline()
 
     def _last(self, dialect: Dialect) -> str:
         """Return the query of the newest entry of each package, and of its newest one done."""
