@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -48,7 +49,7 @@ from ptah_migrate.model import (
 from ptah_migrate.registry import Registry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Connection, Engine, Inspector, Table
 
     from ptah_migrate._history import Heads, History
     from ptah_migrate._runtime import fresh
@@ -645,6 +646,7 @@ class Migrator:
         if operation == UPGRADE:
             names = list(plan.reach(names, self.histories))
         found: dict[str, fresh.Fresh] = {}
+        listing = inspect(connection) if connection is not None else None
         for name in names:
             history = self.histories.get(name)
             if rows.get(name) or history is None or name in stated:
@@ -652,7 +654,7 @@ class Migrator:
             package = self.registry.packages[name]
             found[name] = fresh.decide(
                 package,
-                self._table_state(connection, package, history),
+                self._table_state(connection, package, history, listing),
                 populate=operation == POPULATE,
                 trust=self.trust,
                 to_head=all(_to_head(target, history) for target in targets),
@@ -678,13 +680,17 @@ class Migrator:
         return found
 
     def _table_state(
-        self, connection: Connection | None, package: Package, history: History
+        self,
+        connection: Connection | None,
+        package: Package,
+        history: History,
+        listing: Inspector | None,
     ) -> fresh.TableState:
         from ptah_migrate._runtime import fresh, schema
 
         if package.force or package.fresh == "steps":
             return fresh.TableState()
-        return schema.state(connection, package, history, self._creatable(package))
+        return schema.state(connection, package, history, self._creatable(package), listing)
 
     def _refers(self, decisions: Mapping[str, fresh.Fresh]) -> dict[str, frozenset[str]]:
         """Return whose tables the tables to create refer to."""

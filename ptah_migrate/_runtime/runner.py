@@ -324,23 +324,6 @@ class Runner:
             raise error
         return len(done)
 
-    def _savepoints(
-        self, steps: Sequence[Step], context: PackageContext, done: list[Done]
-    ) -> BaseException | None:
-        """Run steps until one ends the transaction, or fails: its error is returned, undone."""
-        for step in steps:
-            try:
-                done.append(self._savepointed(step, context, guarded=bool(done)))
-            except LockLostError:
-                raise
-            except BaseException as failure:
-                if self.watch.committed or not self.database.back(self.connection):
-                    raise
-                return failure
-            if self.watch.committed:
-                break
-        return None
-
     def _savepointed(self, step: Step, context: PackageContext, *, guarded: bool) -> Done:
         started = time.monotonic()
         self._begin(step)
@@ -375,10 +358,16 @@ class Runner:
         """Write the row and the entry, in the transaction of the step."""
         self.database.resume(self.connection)
         self._still_locked()
-        self.versions.write(self.connection, step.package, step.before, step.after)
+        write = self.database.write
+        self.versions.write(self.connection, step.package, step.before, step.after, write)
         self._mirror(step.package, step.before, step.after)
         self.journal.write(
-            self.connection, step, journal.DONE, seconds=round(seconds, 3), statements=statements
+            self.connection,
+            step,
+            journal.DONE,
+            seconds=round(seconds, 3),
+            statements=statements,
+            execute=write,
         )
         self.database.before_commit(self.connection)
         _tell(step, context)
