@@ -30,6 +30,7 @@ from ptah_migrate.errors import (
     DatabaseError,
     ModelsError,
     PendingError,
+    StepError,
     TargetError,
     UnrecordedTablesError,
     UsageError,
@@ -367,25 +368,29 @@ class Migrator:
         """Yield a migrator of a scratch database in which these packages are at their heads."""
         from ptah_migrate._runtime import scratch
 
+        names = {package.name for package in packages if self.histories.get(package.name)}
+        # A model that no revision makes would else be taken for a table that existed before.
+        registry = Registry(
+            replace(package, fresh="steps") if package.name in names else package
+            for package in self.registry
+        )
         with scratch.database(self._engine.url) as engine:
             place = Migrator(
                 engine,
-                self.registry,
+                registry,
                 version_table_schema=self.surroundings.version_table_schema,
                 x_arguments=self.surroundings.x_arguments,
                 attributes=self.surroundings.attributes,
             )
-            names = [package.name for package in packages if self.histories.get(package.name)]
-            targets = [f"{name}:heads" for name in names]
-            seeded = {seed.package for seed in place.plan(*targets).seeds} if targets else set()
-            if partial := sorted(seeded & set(names)):
+            try:
+                if names:
+                    place.upgrade(*(f"{name}:heads" for name in sorted(names)))
+            except StepError as error:
                 raise ModelsError(
-                    f"the revisions of package '{partial[0]}' start from tables that existed "
-                    "before: they cannot be replayed",
-                    hint="compare with a database: leave --offline out",
-                )
-            if targets:
-                place.upgrade(*targets)
+                    f"the revisions cannot be replayed from nothing: {error.message}",
+                    hint="if they start from tables that existed before, compare with a "
+                    "database: leave --offline out",
+                ) from error
             yield place
 
     # -- writing -----------------------------------------------------------------

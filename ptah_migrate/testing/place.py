@@ -273,13 +273,19 @@ class Place:
 
 
 def is_partial(package: Package, history: History, migrator: Migrator) -> bool:
-    """Return whether a history starts from tables that existed before."""
+    """
+    Return whether a history starts from tables that existed before.
+
+    It makes none of the models' tables then. One that makes some of them lacks
+    a revision for the others, which is what the checks are there to tell.
+    """
     if package.force or package.fresh == "steps":
         return False
     if package.fresh == "create":
         return True
     own = migrator.owners.of(package).creatable
-    return not schema.state(None, package, history, own).complete
+    state = schema.state(None, package, history, own)
+    return not state.complete and not state.final.intersection(state.models)
 
 
 def readable(subject: Subject) -> History:

@@ -571,5 +571,18 @@ def test_offline_needs_a_whole_history(
         metadata="blog.models:Base.metadata",
     )
 
-    with pytest.raises(ModelsError, match="start from tables that existed before"):
+    with pytest.raises(ModelsError, match=r"cannot be replayed from nothing: .*no such table"):
         migrator(sqlite_database, blog).differences(offline=True)
+
+
+def test_offline_a_model_without_a_revision(database: Database, make_package: PackageMaker) -> None:
+    """A model that no revision makes is a difference, not a table that existed before."""
+    more = POSTS + dedent("""
+        class Tag(Base):
+            __tablename__ = "tags"
+            id: Mapped[int] = mapped_column(primary_key=True)
+    """)
+    blog = make_blog(make_package, more)
+    blog.registration = {**blog.registration, "fresh": "auto"}
+
+    assert words(database, blog, offline=True) == {"blog": ["missing table tags"]}
