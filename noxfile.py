@@ -82,7 +82,7 @@ def lower_bounds() -> list[str]:
     project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"]]
-    for name in ("pyramid", "scaffold", "postgresql", "mysql"):
+    for name in ("pyramid", "scaffold", "postgresql", "mysql", "progress"):
         wanted += extras[name]
     return [
         requirement.partition("[")[0].partition(">=")[0] + "==" + requirement.partition(">=")[2]

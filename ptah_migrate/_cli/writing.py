@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ptah_migrate._cli import arguments, output
+from ptah_migrate._cli import arguments, output, progress
 from ptah_migrate._cli.group import HELP, Command, command, common, with_session
 from ptah_migrate._cli.session import Session
 from ptah_migrate.errors import ConfirmationNeeded, UsageError
@@ -54,7 +54,9 @@ def upgrade(
     elif dry_run:
         _would(session, migrator.plan(*targets))
     else:
-        _finished(session, migrator, migrator.upgrade(*targets))
+        with progress.shown(session, migrator):
+            report = migrator.upgrade(*targets)
+        _finished(session, migrator, report)
 
 
 @command(
@@ -86,7 +88,9 @@ def downgrade(
         return
     if cascade and not session.yes:
         _ask_about_others(migrator, targets)
-    _finished(session, migrator, migrator.downgrade(*targets, cascade=cascade))
+    with progress.shown(session, migrator):
+        report = migrator.downgrade(*targets, cascade=cascade)
+    _finished(session, migrator, report)
 
 
 def _ask_about_others(migrator: Migrator, targets: Sequence[str]) -> None:
@@ -203,7 +207,8 @@ def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
     if application is None or step.factory is startup.create_schema:
         session.announce_schema()
         migrator = session.migrator(_progress(session))
-        report = migrator.seed()
+        with progress.shown(session, migrator):
+            report = migrator.seed()
         if not session.json:
             _where(migrator, report)
         return report.done

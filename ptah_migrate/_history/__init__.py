@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ptah_migrate._history.histories import heads, read
+from ptah_migrate._history.histories import Histories, heads, read
 from ptah_migrate._history.index import Head, Heads, confirm
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ __all__ = [
     "NOT_WRITTEN",
     "Head",
     "Heads",
+    "Histories",
     "History",
     "HistoryTables",
     "candidates",

@@ -195,16 +195,16 @@ def _context(
 def _include_name(
     visible: set[str], schemas: set[str], default: str, theirs: IncludeName | None
 ) -> IncludeName:
+    # Asked for every table of the database: a name of the default schema is in it twice.
+    known = visible | {key.removeprefix(f"{default}.") for key in visible if default}
+
     def include(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
-        if kind == "schema" and (name or "") not in schemas:
-            return False
         if kind == "table":
             schema = parents.get("schema_name")
-            keys = {f"{schema}.{name}" if schema else str(name)}
-            if not schema and default:
-                keys.add(f"{default}.{name}")
-            if not keys & visible:
+            if (f"{schema}.{name}" if schema else name) not in known:
                 return False
+        elif kind == "schema" and (name or "") not in schemas:
+            return False
         return theirs is None or theirs(name, kind, parents)
 
     return include

@@ -9,8 +9,8 @@ are made with the public ``EnvironmentContext.configure``, so revisions find
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -105,12 +105,11 @@ class PackageContext:
         self.migration: MigrationContext = self.env.get_context()
         self.operations = Operations(self.migration)
         self._modules: dict[str, ModuleType] = {}
+        self._loaded: dict[tuple[str, Direction], ModuleType] = {}
 
-    @contextmanager
-    def installed(self) -> Iterator[None]:
+    def installed(self) -> AbstractContextManager[None]:
         """Bind ``alembic.op`` and ``alembic.context`` to this package."""
-        with proxies.installed(self.env, self.operations):
-            yield
+        return proxies.installed(self.env, self.operations)
 
     def load(self, revision: Revision, direction: Direction) -> ModuleType:
         """
@@ -121,6 +120,9 @@ class PackageContext:
                 text did, or lacks the function to call.
 
         """
+        known = self._loaded.get((revision.id, direction))
+        if known is not None:
+            return known
         if revision.id not in self._modules:
             with self.installed():
                 self._modules[revision.id] = history_modules.load(revision.path, revision.package)
@@ -140,6 +142,7 @@ class PackageContext:
             raise RevisionFileError(
                 revision.package, str(revision.path), f"has no {direction.value}()"
             )
+        self._loaded[revision.id, direction] = module
         return module
 
 

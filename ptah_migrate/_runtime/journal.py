@@ -27,11 +27,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
+from ptah_migrate._runtime.versions import executed
 from ptah_migrate.model import Item, Step
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine import Dialect
+
+    from ptah_migrate._runtime.versions import Execute
 
 TABLE = "ptah_db_journal"
 
@@ -120,7 +123,8 @@ class Journal:
 
     def __init__(self, schema: str | None = None) -> None:
         self.table = table(schema)
-        self._insert = self.table.insert()
+        # Inline: PostgreSQL is not asked for the next id in a statement of its own.
+        self._insert = self.table.insert().inline()
 
     def _last(self, dialect: Dialect) -> str:
         """Return the query of the newest entry of each package, and of its newest one done."""
@@ -142,9 +146,11 @@ class Journal:
         seconds: float | None = None,
         statements: int | None = None,
         detail: str = "",
+        execute: Execute = executed,
     ) -> None:
-        """Append one entry."""
-        connection.execute(self._insert, self.values(item, state, seconds, statements, detail))
+        """Append one entry; ``execute`` sends the statement."""
+        values = self.values(item, state, seconds, statements, detail)
+        execute(connection, self._insert, values)
 
     def write_all(self, connection: Connection, items: Iterable[Item], state: str) -> None:
         """Append an entry for each item, all at once."""

@@ -8,19 +8,21 @@ others take the lock first, and read the state of the database under it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate._history import confirm, heads, read
+from ptah_migrate._history import Histories
+from ptah_migrate._runtime import states
 from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
-from ptah_migrate._runtime.journal import FAILED, STARTED, Journal
+from ptah_migrate._runtime.journal import Journal
 from ptah_migrate._runtime.surroundings import Surroundings
 from ptah_migrate._runtime.versions import Rows, Versions
 from ptah_migrate.errors import (
@@ -28,7 +30,6 @@ from ptah_migrate.errors import (
     DatabaseError,
     ModelsError,
     PendingError,
-    PtahMigrateError,
     TargetError,
     UnrecordedTablesError,
     UsageError,
@@ -37,6 +38,7 @@ from ptah_migrate.model import (
     Body,
     Difference,
     Done,
+    Item,
     Package,
     PackageStatus,
     Plan,
@@ -47,12 +49,11 @@ from ptah_migrate.model import (
 from ptah_migrate.registry import Registry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Connection, Engine, Inspector, Table
 
-    from ptah_migrate._history import Heads, History
+    from ptah_migrate._history import History
     from ptah_migrate._runtime import fresh
     from ptah_migrate._runtime.comparison import Comparison
-    from ptah_migrate._runtime.journal import LastWords
     from ptah_migrate._runtime.ownership import Owners
 
 UPGRADE = "upgrade"
@@ -65,6 +66,7 @@ SEED_POLICIES = ("verify", "trust")
 TRANSACTIONS = ("auto", "step", "package")
 
 Progress = Callable[[Done], None]
+Starting = Callable[[Plan, Item], None]
 
 
 class Migrator:
@@ -85,6 +87,9 @@ class Migrator:
         refuse_unwritten: stop before the first statement when a revision that
             nobody has written yet would be run, or seeded.
         progress: called with each finished item, once it is committed.
+        starting: called with the plan, and the item of it that begins now. Of
+            packages that are seeded together only the first is told; an item
+            that has to be run again is told again.
         transaction: ``step``: each step is a transaction; ``package``: the steps
             of a package share one, with a savepoint each; ``auto``: the latter
             on SQLite, where a commit takes longer than most steps.
@@ -106,6 +111,7 @@ class Migrator:
         skip_tables: Collection[str] = (),
         refuse_unwritten: bool = False,
         progress: Progress | None = None,
+        starting: Starting | None = None,
         transaction: str = "auto",
     ) -> None:
         if transaction not in TRANSACTIONS:
@@ -129,8 +135,9 @@ class Migrator:
         self.trust = seed_policy == "trust"
         self.refuse_unwritten = refuse_unwritten
         self.progress = progress
+        self.starting = starting
         self.transaction = transaction
-        self.histories = _Histories(registry)
+        self.histories = Histories(registry)
         self.surroundings = Surroundings(
             tuple(x_arguments), dict(attributes or {}), version_table_schema, self._engine.url
         )
@@ -188,11 +195,17 @@ class Migrator:
             entries = self.journal.last(connection) if rows or self.registry.packages else {}
         known = self.histories.heads
         found = [
-            self._status(package, rows, entries.get(package.name), known.get(package.name))
+            states.of(
+                package,
+                rows.get(package.name, ()),
+                entries.get(package.name),
+                self.histories,
+                known.get(package.name),
+            )
             for package in self.registry
         ]
         found.extend(
-            PackageStatus(name, "", "orphan", rows=ids, how=_how(entries.get(name)))
+            PackageStatus(name, "", "orphan", rows=ids, how=states.how(entries.get(name)))
             for name, ids in rows.items()
             if name not in self.registry.packages
         )
@@ -201,7 +214,7 @@ class Migrator:
             for package in self.registry.available.values()
             if package.name not in rows
         )
-        return tuple(sorted(found, key=lambda status: status.package))
+        return tuple(sorted(found, key=lambda one: one.package))
 
     def check(self, *packages: str) -> None:
         """
@@ -218,9 +231,9 @@ class Migrator:
                 return
         wanted = {target.package for target in targets}
         lines = [
-            pending_line(status)
-            for status in self.status()
-            if status.package in wanted and status.state not in ("current", "empty")
+            states.pending_line(one)
+            for one in self.status()
+            if one.package in wanted and one.state not in ("current", "empty")
         ]
         if lines:
             raise PendingError(lines)
@@ -339,11 +352,14 @@ class Migrator:
 
     def _refuse_behind(self, connection: Connection, packages: Sequence[Package]) -> None:
         rows = self.versions.read(connection)
-        statuses = [self._status(package, rows, None, None) for package in packages]
+        statuses = [
+            states.of(package, rows.get(package.name, ()), None, self.histories)
+            for package in packages
+        ]
         behind = [one for one in statuses if one.state not in ("current", "empty")]
         if behind:
             raise DatabaseBehindError(
-                [pending_line(one) for one in behind], [one.package for one in behind]
+                [states.pending_line(one) for one in behind], [one.package for one in behind]
             )
 
     @contextmanager
@@ -507,6 +523,7 @@ class Migrator:
                     histories=self.histories,
                     surroundings=self.surroundings,
                     progress=self.progress,
+                    starting=self.starting,
                     transaction=self.transaction,
                 )
                 return Report(todo, runner.run(todo), round(waited, 3))
@@ -637,6 +654,7 @@ class Migrator:
         if operation == UPGRADE:
             names = list(plan.reach(names, self.histories))
         found: dict[str, fresh.Fresh] = {}
+        listing = inspect(connection) if connection is not None else None
         for name in names:
             history = self.histories.get(name)
             if rows.get(name) or history is None or name in stated:
@@ -644,7 +662,7 @@ class Migrator:
             package = self.registry.packages[name]
             found[name] = fresh.decide(
                 package,
-                self._table_state(connection, package, history),
+                self._table_state(connection, package, history, listing),
                 populate=operation == POPULATE,
                 trust=self.trust,
                 to_head=all(_to_head(target, history) for target in targets),
@@ -662,7 +680,7 @@ class Migrator:
             return found
         words = self.journal.last(connection)
         for name, error in refused.items():
-            if half_done := _half_done(words.get(name)):
+            if half_done := states.half_done(words.get(name)):
                 better = UnrecordedTablesError(
                     name, error.tables, error.differences, half_done=half_done
                 )
@@ -670,13 +688,17 @@ class Migrator:
         return found
 
     def _table_state(
-        self, connection: Connection | None, package: Package, history: History
+        self,
+        connection: Connection | None,
+        package: Package,
+        history: History,
+        listing: Inspector | None,
     ) -> fresh.TableState:
         from ptah_migrate._runtime import fresh, schema
 
         if package.force or package.fresh == "steps":
             return fresh.TableState()
-        return schema.state(connection, package, history, self._creatable(package))
+        return schema.state(connection, package, history, self._creatable(package), listing)
 
     def _refers(self, decisions: Mapping[str, fresh.Fresh]) -> dict[str, frozenset[str]]:
         """Return whose tables the tables to create refer to."""
@@ -703,93 +725,6 @@ class Migrator:
 
     def _creatable(self, package: Package) -> tuple[Table, ...]:
         return self.owners.of(package).creatable
-
-    # -- status ------------------------------------------------------------------------
-
-    def _status(
-        self, package: Package, rows: Rows, words: LastWords | None, at: Heads | None
-    ) -> PackageStatus:
-        recorded = rows.get(package.name, ())
-        status = PackageStatus(
-            package.name,
-            package.title,
-            "broken",
-            rows=recorded,
-            how=_how(words) if recorded else "",
-            origin=str(package.origin),
-        )
-        if at is not None and recorded == tuple(sorted(at.tops)) != ():
-            return replace(status, state="current", heads=at.heads, problem=_half_done(words))
-        history = self.histories.get(package.name)
-        if history is None:
-            return replace(status, problem=str(self.histories.broken[package.name]))
-        status = replace(status, heads=history.heads, problem=_half_done(words))
-        if unknown := history.unknown(recorded):
-            problem = f"the code does not know {', '.join(unknown)}"
-            return replace(status, state="ahead", problem=problem)
-        applied = history.ancestors(recorded)
-        pending = tuple(id_ for id_ in history.order() if id_ not in applied)
-        if pending:
-            return replace(status, state="pending" if recorded else "unrecorded", pending=pending)
-        return replace(status, state="current" if recorded else "empty")
-
-
-class _Histories(Mapping[str, "History"]):
-    """The histories of a registry, each read when it is first asked for, and once."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._read: dict[str, History] = {}
-        self._heads: dict[str, Heads] | None = None
-        self._exactly: set[str] = set()
-        self.broken: dict[str, PtahMigrateError] = {}
-
-    @property
-    def heads(self) -> Mapping[str, Heads]:
-        """The heads of every package that can be read; no history is read for them if need be."""
-        if self._heads is None:
-            self._heads = heads(self._registry)
-        return self._heads
-
-    def heads_of(self, names: Collection[str]) -> Mapping[str, Heads]:
-        """Return the heads of these packages; of a few of many nothing else is looked at."""
-        if self._heads is not None or len(names) == len(self._registry):
-            return self.heads
-        return heads(self._registry.packages[name] for name in sorted(names))
-
-    def forget_changed(self, names: Iterable[str]) -> bool:
-        """Forget those of these packages whose files are not what was read before."""
-        changed = [name for name in set(names) if name in self and not confirm(self[name])]
-        for name in changed:
-            del self._read[name]
-        if changed:
-            self._heads = None
-            self._exactly.update(changed)
-        return bool(changed)
-
-    def __getitem__(self, name: str) -> History:
-        if name in self.broken or name not in self._registry.packages:
-            raise KeyError(name)
-        if name not in self._read:
-            try:
-                self._read[name] = read(self._registry.packages[name], exact=name in self._exactly)
-            except PtahMigrateError as error:
-                self.broken[name] = error
-                raise KeyError(name) from error
-        return self._read[name]
-
-    def of(self, names: Iterable[str]) -> dict[str, History]:
-        """Return the histories of those of ``names`` that can be read."""
-        return {name: self[name] for name in names if name in self}
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in self._registry.packages if name in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def parse_target(text: str) -> Target:
@@ -818,14 +753,6 @@ def _to_head(target: Target, history: History) -> bool:
     return len(history.upgrades(target.spec, ())) == len(history)
 
 
-def pending_line(status: PackageStatus) -> str:
-    """Return one package that is not at its head, in words."""
-    if status.state in ("broken", "ahead"):
-        return f"{status.package}: {status.problem}"
-    present = ", ".join(status.rows) or "None"
-    return f"{status.package} is at {present}, head is {', '.join(status.heads) or 'None'}"
-
-
 def _without(registry: Registry, tables: Collection[str]) -> Registry:
     """Return a registry whose packages do not own these tables."""
     if not tables:
@@ -836,18 +763,3 @@ def _without(registry: Registry, tables: Collection[str]) -> Registry:
         available=registry.available.values(),
         problems=registry.problems,
     )
-
-
-def _how(words: LastWords | None) -> str:
-    return words.done.how if words is not None and words.done is not None else ""
-
-
-def _half_done(words: LastWords | None) -> str:
-    """Return what a last entry that is no success says."""
-    if words is None or words.newest.state not in (FAILED, STARTED):
-        return ""
-    entry = words.newest
-    if entry.state == STARTED:
-        return f"{entry.operation} of {entry.revision} was begun and is not finished"
-    left = f"; it left {entry.statements} statement(s) behind" if entry.statements else ""
-    return f"{entry.operation} of {entry.revision} failed: {entry.detail}{left}"

@@ -71,6 +71,8 @@ class Owners:
         self._registry = registry
         self._histories = histories
         self._known: dict[str, tuple[MetaData, int, Owned]] = {}
+        self._sharing: dict[int, list[Package]] = {}
+        self._waiting = list(registry)
 
     def of(self, package: Package) -> Owned:
         """
@@ -145,11 +147,14 @@ class Owners:
         One whose models nobody has imported has none there: it is not imported
         for the question.
         """
-        return tuple(
-            other
-            for other in self._registry
-            if other.name == package.name or (_loaded(other) and _metadata(other) is metadata)
-        )
+        waiting, self._waiting = self._waiting, []
+        for other in waiting:
+            found = _metadata(other) if _loaded(other) or other.name == package.name else None
+            if found is None:
+                self._waiting.append(other)
+            else:
+                self._sharing.setdefault(id(found), []).append(other)
+        return tuple(self._sharing.get(id(metadata), ()))
 
 
 def _check_listed(package: Package, metadata: MetaData) -> None:

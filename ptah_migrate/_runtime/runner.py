@@ -33,7 +33,7 @@ from ptah_migrate.model import Direction, Done, Item, Package, Plan, Seed, Step
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from ptah_migrate._runtime.migrator import Progress
+    from ptah_migrate._runtime.migrator import Progress, Starting
     from ptah_migrate._runtime.surroundings import Surroundings
 
 logger = logging.getLogger("ptah.alembic")
@@ -51,6 +51,7 @@ class Runner:
         histories: Mapping[str, History],
         surroundings: Surroundings,
         progress: Progress | None = None,
+        starting: Starting | None = None,
         transaction: str = "auto",
     ) -> None:
         self.connection = connection
@@ -59,9 +60,11 @@ class Runner:
         self.histories = histories
         self.surroundings = surroundings
         self.progress = progress
+        self.starting = starting
         self.versions = Versions(surroundings.version_table_schema)
         self.journal = Journal(surroundings.version_table_schema)
         self.contexts: dict[str, PackageContext] = {}
+        self.plan = Plan()
         self.done: list[Done] = []
         self.together = _together(database, transaction, asynchronous=connection.dialect.is_async)
         self.watch = Watch(connection, database)
@@ -80,6 +83,7 @@ class Runner:
         """
         if not plan:
             return ()
+        self.plan = plan
         self._prepare(plan)
         try:
             self._create_tables(plan)
@@ -130,6 +134,13 @@ class Runner:
             self._seed(item)
         self._keep([Done(item, time.monotonic() - started)])
 
+    def _begin(self, item: Item) -> None:
+        """Tell that an item runs now."""
+        if self.starting is not None:
+            self.starting(self.plan, item)
+        if isinstance(item, Step):
+            _announce(item)
+
     def _keep(self, items: Iterable[Done]) -> None:
         """Count items as done; they are committed."""
         for done in items:
@@ -138,6 +149,7 @@ class Runner:
                 self.progress(done)
 
     def _seed(self, item: Seed) -> None:
+        self._begin(item)
         self._still_locked()
         self.connection.rollback()
         try:
@@ -164,6 +176,7 @@ class Runner:
         What is missing was listed under the lock. Where something is there all
         the same (a type that two packages use), each is seeded by itself.
         """
+        self._begin(items[0])
         self._still_locked()
         self.connection.rollback()
         started = time.monotonic()
@@ -193,7 +206,7 @@ class Runner:
     def _step(self, step: Step, started: float) -> None:
         """Run one step in a transaction of its own."""
         context = self._context(step.package)
-        _announce(step)
+        self._begin(step)
         if not context.transactional:
             self._note(step, journal.STARTED)
         self._same_session()
@@ -311,26 +324,9 @@ class Runner:
             raise error
         return len(done)
 
-    def _savepoints(
-        self, steps: Sequence[Step], context: PackageContext, done: list[Done]
-    ) -> BaseException | None:
-        """Run steps until one ends the transaction, or fails: its error is returned, undone."""
-        for step in steps:
-            try:
-                done.append(self._savepointed(step, context, guarded=bool(done)))
-            except LockLostError:
-                raise
-            except BaseException as failure:
-                if self.watch.committed or not self.database.back(self.connection):
-                    raise
-                return failure
-            if self.watch.committed:
-                break
-        return None
-
     def _savepointed(self, step: Step, context: PackageContext, *, guarded: bool) -> Done:
         started = time.monotonic()
-        _announce(step)
+        self._begin(step)
         self.watch.end()
         self.watch.committed = False
         self.database.savepoint(self.connection)
@@ -362,10 +358,16 @@ class Runner:
         """Write the row and the entry, in the transaction of the step."""
         self.database.resume(self.connection)
         self._still_locked()
-        self.versions.write(self.connection, step.package, step.before, step.after)
+        write = self.database.write
+        self.versions.write(self.connection, step.package, step.before, step.after, write)
         self._mirror(step.package, step.before, step.after)
         self.journal.write(
-            self.connection, step, journal.DONE, seconds=round(seconds, 3), statements=statements
+            self.connection,
+            step,
+            journal.DONE,
+            seconds=round(seconds, 3),
+            statements=statements,
+            execute=write,
         )
         self.database.before_commit(self.connection)
         _tell(step, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy import Connection, Inspector, MetaData, Table, inspect
 
 from ptah_migrate import dotted
 from ptah_migrate._history import History
@@ -42,11 +42,13 @@ def state(
     package: Package,
     history: History,
     own: Sequence[Table],
+    listing: Inspector | None = None,
 ) -> TableState:
     """
     Return the state of a package's ``own`` tables; reads only, ends the transaction.
 
-    No connection stands for an empty database.
+    No connection stands for an empty database. A ``listing`` asks for the
+    tables of a schema once, however many packages are looked at.
 
     The models are compared with the database only where some of their tables
     exist: nothing is reflected on an empty database.
@@ -56,7 +58,7 @@ def state(
     differences: tuple[Difference, ...] = ()
     if connection is not None:
         names = {table.key for table in own} | made.ever
-        existing = frozenset(names & _existing(connection, names))
+        existing = frozenset(names & _existing(listing or inspect(connection), names))
         if own and existing:
             from ptah_migrate._runtime import comparison
 
@@ -74,10 +76,9 @@ def state(
     )
 
 
-def _existing(connection: Connection, names: Iterable[str]) -> set[str]:
+def _existing(inspector: Inspector, names: Iterable[str]) -> set[str]:
     """Return the tables of the schemas that ``names`` are in, one listing for each schema."""
     schemas = {name.rpartition(".")[0] for name in names}
-    inspector = inspect(connection)
     known = set(inspector.get_schema_names()) if any(schemas) else set()
     found: set[str] = set()
     for schema in schemas:

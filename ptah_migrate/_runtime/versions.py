@@ -8,7 +8,7 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, MetaData, String, Table, bindparam, inspect, select
@@ -20,6 +20,9 @@ from ptah_migrate.errors import DatabaseError, VersionTableError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from sqlalchemy.sql.dml import UpdateBase
+
+    Execute = Callable[[Connection, UpdateBase, Mapping[str, object]], int]
 
 TABLE = "ptah_db_versions"
 LONGEST = 128
@@ -99,10 +102,17 @@ class Versions:
         connection.execute(CreateTable(self.table, if_not_exists=True))
 
     def write(
-        self, connection: Connection, package: str, before: Iterable[str], after: Iterable[str]
+        self,
+        connection: Connection,
+        package: str,
+        before: Iterable[str],
+        after: Iterable[str],
+        execute: Execute | None = None,
     ) -> None:
         """
         Replace the rows of one package; no other package's row is touched.
+
+        ``execute`` sends a statement and returns how many rows it met.
 
         Raises:
             DatabaseError: the rows are not ``before`` any more.
@@ -110,19 +120,18 @@ class Versions:
         """
         old, new = set(before), set(after)
         gone, come = sorted(old - new), sorted(new - old)
+        execute = execute or executed
         if come:
             self._make_room(connection, come, several=len(new) > 1)
         while gone and come:
             values = {"of": package, "old": gone[0], "new": come[0]}
-            self._changed(connection.execute(self._update, values).rowcount, package)
+            self._changed(execute(connection, self._update, values), package)
             gone, come = gone[1:], come[1:]
         for row in gone:
             values = {"of": package, "old": row}
-            self._changed(connection.execute(self._delete, values).rowcount, package)
-        if come:
-            connection.execute(
-                self._insert, [{"package": package, "version_num": row} for row in come]
-            )
+            self._changed(execute(connection, self._delete, values), package)
+        for row in come:
+            execute(connection, self._insert, {"package": package, "version_num": row})
 
     def add(self, connection: Connection, rows: Sequence[tuple[str, str]]) -> None:
         """Write rows (package, id) of packages that have none, all at once."""
@@ -156,6 +165,11 @@ class Versions:
         narrow = length < max(map(len, rows))
         if narrow or key["constrained_columns"] == ["package"]:
             _widen(connection, self.table, key.get("name"))
+
+
+def executed(connection: Connection, statement: UpdateBase, values: Mapping[str, object]) -> int:
+    """Execute a statement the plain way; return how many rows it met."""
+    return connection.execute(statement, values).rowcount
 
 
 def _widen(connection: Connection, wide: Table, key: str | None) -> None:

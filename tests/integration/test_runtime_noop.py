@@ -169,3 +169,26 @@ def test_one_package_costs_one_package(
     migrator.upgrade("blog")
 
     assert {path.parent for path in opened} == {blog.migrations, crowd.migrations}
+
+
+def test_what_is_sent_beside_the_steps(
+    make_package: PackageMaker, postgresql_database: Database
+) -> None:
+    """The tables are listed once for all packages; a step asks for its lock, and records itself."""
+    create = "op.create_table('{0}', sa.Column('id', sa.Integer, primary_key=True))"
+    registry = Registry(
+        make_package(name, {"001": create.format(name), "002": "pass"}).package
+        for name in ("blog", "cms", "shop")
+    )
+
+    with statements() as sent:
+        Migrator(postgresql_database.engine, registry).upgrade()
+
+    listings = [text for text in sent if "pg_class.relname" in text]
+    steps = [text.split()[0] for text in sent[sent.index(next(filter(_is_step, sent))) :]]
+    assert len(listings) <= 3  # of the tables, and whether the versions' is there: twice
+    assert steps[:7] == ["CREATE", "SELECT", "INSERT", "INSERT", "SELECT", "UPDATE", "INSERT"]
+
+
+def _is_step(statement: str) -> bool:
+    return "CREATE TABLE blog" in statement

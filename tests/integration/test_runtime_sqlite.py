@@ -351,3 +351,26 @@ def test_a_file_that_is_no_database(tmp_path: Path, make_package: PackageMaker) 
             getattr(migrator(url, make_package("blog", {"001": "pass"})), order)()
 
     assert path.read_bytes() == before
+
+
+def test_whoever_logs_statements_sees_all_of_them(
+    sqlite_database: Database, make_package: PackageMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What records steps stands in SQLAlchemy's log if there is one, and is the same without."""
+    blog = make_package(
+        "blog", dict.fromkeys(["001", "002", "003", "004"], "op.execute('SELECT 1')")
+    )
+    migrator(sqlite_database, blog).upgrade("blog:002")
+    with caplog.at_level("INFO", "sqlalchemy.engine.Engine"):
+        migrator(sqlite_database, blog).upgrade()
+
+    said = [record.getMessage() for record in caplog.records]
+    for start in ("SAVEPOINT", "RELEASE", "UPDATE ptah_db_versions", "INSERT INTO ptah_db_journal"):
+        assert sum(text.startswith(start) for text in said) == 2, start
+    assert rows(sqlite_database.engine) == {("blog", "004")}
+    kinds = "typeof(at), length(at), typeof(seconds), typeof(statements), state, operation, detail"
+    entries = query(sqlite_database, f"SELECT {kinds} FROM ptah_db_journal ORDER BY id")
+    assert entries == [("text", 26, "real", "integer", "done", "upgrade", "")] * 4
+    assert query(sqlite_database, "SELECT revision FROM ptah_db_journal ORDER BY id") == [
+        (f"{number:03}",) for number in range(1, 5)
+    ]

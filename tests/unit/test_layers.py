@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 # What loads only where it is used, because of its cost: milliseconds of CPU that
 # it adds to a start of 50.
-HEAVY = {"alembic": 400, "copier": 370, "sqlalchemy": 230, "pyramid": 200, "jinja2": 50}
+HEAVY = {"alembic": 400, "copier": 370, "sqlalchemy": 230, "pyramid": 200, "jinja2": 50, "rich": 40}
 
 IMPORT = """
 import json, sys, ptah_migrate

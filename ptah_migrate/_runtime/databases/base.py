@@ -21,6 +21,7 @@ from ptah_migrate.errors import LockError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, TextClause
+    from sqlalchemy.sql.dml import UpdateBase
 
 logger = logging.getLogger("ptah_migrate.lock")
 
@@ -31,6 +32,9 @@ _MINE: ContextVar[int] = ContextVar("ptah_migrate_locks", default=0)
 _VERB = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(\w*)", re.DOTALL)
 _READING = ("SELECT", "SHOW", "PRAGMA", "EXPLAIN", "BEGIN", "START", "SAVEPOINT", "RELEASE")
 _ENDING = ("COMMIT", "END")
+
+SAVEPOINT = "SAVEPOINT ptah_migrate_step"
+RELEASE = f"RELEASE {SAVEPOINT}"
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
@@ -61,11 +65,11 @@ class Database:
 
     def savepoint(self, connection: Connection) -> None:
         """Set the mark that ``back`` returns to, in the transaction of a package."""
-        connection.exec_driver_sql("SAVEPOINT ptah_migrate_step")
+        connection.exec_driver_sql(SAVEPOINT)
 
     def passed(self, connection: Connection) -> None:
         """Forget the mark: the step is done."""
-        connection.exec_driver_sql("RELEASE SAVEPOINT ptah_migrate_step")
+        connection.exec_driver_sql(RELEASE)
 
     def back(self, connection: Connection) -> bool:
         """
@@ -77,7 +81,7 @@ class Database:
         try:
             cursor = connection.connection.cursor()
             try:
-                cursor.execute("ROLLBACK TO SAVEPOINT ptah_migrate_step")
+                cursor.execute(f"ROLLBACK TO {SAVEPOINT}")
                 cursor.execute("COMMIT")
             finally:
                 cursor.close()
@@ -96,6 +100,12 @@ class Database:
             DatabaseError: it does not hold; the step must be undone.
 
         """
+
+    def write(
+        self, connection: Connection, statement: UpdateBase, values: Mapping[str, object]
+    ) -> int:
+        """Execute what records a step, in its transaction; return how many rows it met."""
+        return connection.execute(statement, values).rowcount
 
     def commits_before(self, statement: str) -> bool:
         """Return whether to execute this statement commits what was done before it."""

@@ -23,16 +23,18 @@ if TYPE_CHECKING:
 _TRY = text("SELECT pg_try_advisory_lock(:key)").bindparams(bindparam("key", type_=BigInteger))
 _UNLOCK = text("SELECT pg_advisory_unlock(:key)").bindparams(bindparam("key", type_=BigInteger))
 _LOCKS = """
-    FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND l.classid::bigint = :high AND l.objid::bigint = :low
 """
 _HOLDER = text(
     "SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local'), "
-    "date_trunc('second', a.backend_start)" + _LOCKS
+    "date_trunc('second', a.backend_start) "
+    "FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid" + _LOCKS
 )
-_MINE = text("SELECT count(*)" + _LOCKS + " AND l.pid = pg_backend_pid()")
+_MINE = text(
+    "SELECT count(*) FROM pg_locks AS l" + _LOCKS + " AND l.pid = pg_backend_pid()"  # noqa: S608 - no input
+)
 _CURRENT = text("SELECT current_setting(:name, true)")
 _SET = text("SELECT set_config(:name, :value, false)")
 
