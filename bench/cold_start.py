@@ -69,28 +69,28 @@ def milliseconds(command: list[str]) -> float:
     return 1000 * cpu
 
 
-def lines(rounds: int) -> Iterator[str]:
-    """Yield a Markdown table: median CPU of each job beside its floor."""
+def lines(rounds: int, first: int | None) -> Iterator[str]:
+    """Yield a Markdown table: median CPU of the first jobs, each beside its floor."""
     yield "| job | CPU ms | floor ms | compared | goal | |"
     yield "|---|---:|---:|---:|---:|---|"
-    for name, (job, floor, compare, goal) in JOBS.items():
+    for name, (job, floor, compare, goal) in [*JOBS.items()][:first]:
         for warm_up in (job, floor):
             milliseconds(warm_up)
         pairs = [(milliseconds(job), milliseconds(floor)) for _ in range(rounds)]
-        first, second = (statistics.median(side) for side in zip(*pairs, strict=True))
+        cost, base = (statistics.median(side) for side in zip(*pairs, strict=True))
         value = statistics.median(compare(*pair) for pair in pairs)
-        said = ["", " ×"] if compare is _ratio else ["+", " ms"]
+        unit, sign = (" ×", "") if compare is _ratio else (" ms", "+")
         verdict = "met" if value <= goal else "**not met**"
-        shown = f"{value:.2f}" if compare is _ratio else f"{value:.0f}"
+        shown = f"{value:.2f}" if compare is _ratio else f"{value:+.0f}"
         yield (
-            f"| {name} | {first:.0f} | {second:.0f} | {said[0]}{shown}{said[1]} "
-            f"| ≤ {said[0]}{goal:g}{said[1]} | {verdict} |"
+            f"| {name} | {cost:.0f} | {base:.0f} | {shown}{unit} "
+            f"| ≤ {sign}{goal:g}{unit} | {verdict} |"
         )
 
 
-def table(rounds: int = 9) -> str:
-    """Return the table."""
-    return "\n".join(lines(rounds))
+def table(rounds: int = 9, first: int | None = None) -> str:
+    """Return the table, of the first jobs or of all."""
+    return "\n".join(lines(rounds, first))
 
 
 if __name__ == "__main__":
