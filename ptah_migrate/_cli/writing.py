@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ptah_migrate._cli import arguments, output, progress
+from ptah_migrate._cli import arguments, output
 from ptah_migrate._cli.group import HELP, Command, command, common, with_session
 from ptah_migrate._cli.session import Session
 from ptah_migrate.errors import ConfirmationNeeded, UsageError
@@ -54,7 +55,7 @@ def upgrade(
     elif dry_run:
         _would(session, migrator.plan(*targets))
     else:
-        with progress.shown(session, migrator):
+        with _watched(session, migrator):
             report = migrator.upgrade(*targets)
         _finished(session, migrator, report)
 
@@ -88,7 +89,7 @@ def downgrade(
         return
     if cascade and not session.yes:
         _ask_about_others(migrator, targets)
-    with progress.shown(session, migrator):
+    with _watched(session, migrator):
         report = migrator.downgrade(*targets, cascade=cascade)
     _finished(session, migrator, report)
 
@@ -207,7 +208,7 @@ def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
     if application is None or step.factory is startup.create_schema:
         session.announce_schema()
         migrator = session.migrator(_progress(session))
-        with progress.shown(session, migrator):
+        with _watched(session, migrator):
             report = migrator.seed()
         if not session.json:
             _where(migrator, report)
@@ -219,6 +220,13 @@ def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
 
 
 # -- what the commands share ------------------------------------------------------------
+
+
+def _watched(session: Session, migrator: Migrator) -> AbstractContextManager[None]:
+    """Return a block that shows on a terminal how far the migrator is."""
+    from ptah_migrate._cli import progress
+
+    return progress.shown(session, migrator)
 
 
 def _progress(session: Session) -> Callable[[Done], None] | None:
