@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap
 
     from ptah_migrate._history.index import Kept
+    from ptah_migrate._history.made import HistoryTables
 
 _RELATIVE = re.compile(r"[+-]\d+\Z")
 
@@ -50,10 +51,12 @@ class History:
     ``heads`` have no child; ``tops`` are the rows that a database at all heads
     has (a head that another revision depends on is implied by that one).
     ``sorted`` are all ids, parents first. A ``shape`` says that they were
-    validated before; ``kept`` are the stamps that their files had then.
+    validated before; ``kept`` are the stamps that their files had then. ``made``
+    is what was found of their tables, once somebody asked.
     """
 
     kept: Kept | None = None
+    made: HistoryTables | None = None
 
     def __init__(
         self,

@@ -39,7 +39,13 @@ class HistoryTables:
 
 
 def tables(history: History) -> HistoryTables:
-    """Return what the revisions create, rename and drop on the way up; runs nothing."""
+    """Return what the revisions create, rename and drop on the way up; runs nothing, reads once."""
+    if history.made is None:
+        history.made = _tables(history)
+    return history.made
+
+
+def _tables(history: History) -> HistoryTables:
     ever: set[str] = set()
     final: set[str] = set()
     everything = False
