@@ -8,11 +8,15 @@ literal. What cannot be read this way is stated by ``fresh=`` at registration.
 from __future__ import annotations
 
 import ast
+import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
 
+from ptah_migrate import cache
 from ptah_migrate._history.graph import History
 
 _CREATE = re.compile(
@@ -21,6 +25,11 @@ _CREATE = re.compile(
 )
 # A file without these words has no operation that is looked for: it is not parsed.
 _VERBS = re.compile(rb"create_table|drop_table|rename_table|create_all")
+_WORDS = frozenset(
+    {"create_table", "drop_table", "rename_table", "create_all"}
+    | {"execute", "exec_driver_sql", "text"}
+)
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.Load, ast.Store, ast.Del})
 _SQL = re.compile(rb"(?=.*create)(?=.*table)(?=.*(?:execute|text))", re.IGNORECASE | re.DOTALL)
 
 
@@ -41,8 +50,40 @@ class HistoryTables:
 def tables(history: History) -> HistoryTables:
     """Return what the revisions create, rename and drop on the way up; runs nothing, reads once."""
     if history.made is None:
-        history.made = _tables(history)
+        history.made = _remembered(history) or _read(history)
     return history.made
+
+
+def _remembered(history: History) -> HistoryTables | None:
+    """Return what was read from these very files before."""
+    found = cache.load("tables", _key(history)) if history.kept is not None else None
+    try:
+        if found is None or found[0] != _stamps(history):
+            return None
+        _, ever, final, everything = found
+        return HistoryTables(
+            frozenset(map(str, ever)), frozenset(map(str, final)), bool(everything)
+        )
+    except (LookupError, TypeError, ValueError):  # whatever it is, it is not of our making
+        return None
+
+
+def _read(history: History) -> HistoryTables:
+    found = _tables(history)
+    if history.kept is not None:
+        made = (sorted(found.ever), sorted(found.final), found.everything)
+        cache.store("tables", _key(history), [_stamps(history), *made])
+    return found
+
+
+def _key(history: History) -> str:
+    return repr((history.package, [str(folder) for folder in history.directories]))
+
+
+def _stamps(history: History) -> str:
+    """Return the stamps of all files of a history, in short."""
+    assert history.kept is not None, "only what was kept has stamps"
+    return sha256(json.dumps(history.kept.files).encode()).hexdigest()
 
 
 def _tables(history: History) -> HistoryTables:
@@ -125,9 +166,25 @@ def _operations(source: bytes) -> Iterator[tuple[str, str, str]]:
     for top in tree.body:
         if isinstance(top, ast.FunctionDef) and top.name == "downgrade":
             continue
-        calls = [node for node in ast.walk(top) if isinstance(node, ast.Call)]
-        for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
+        for call in sorted(_calls(top), key=lambda node: (node.lineno, node.col_offset)):
             yield from _operation(call, names)
+
+
+def _calls(top: ast.AST) -> list[ast.Call]:
+    """Return the calls that ``ast.walk`` would find, without a look at what can hold none."""
+    found: list[ast.Call] = []
+    left: list[Any] = [top]
+    while left:
+        node = left.pop()
+        if type(node) is ast.Call:
+            found.append(node)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if type(value) is list:
+                left += [one for one in value if isinstance(one, ast.AST)]
+            elif isinstance(value, ast.AST) and type(value) not in _LEAVES:
+                left.append(value)
+    return found
 
 
 def _operation(call: ast.Call, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -138,6 +195,8 @@ def _operation(call: ast.Call, names: Mapping[str, str]) -> Iterator[tuple[str, 
         return next((_text(k.value, names) for k in call.keywords if k.arg in keywords), "")
 
     verb = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if verb not in _WORDS:
+        return
     first = said(0, "table_name", "old_table_name")
     schema = said(None, "schema")
     prefix = f"{schema}." if schema else ""

@@ -27,14 +27,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-from ptah_migrate._runtime.versions import executed
+from ptah_migrate._runtime.writes import Write
 from ptah_migrate.model import Item, Step
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine import Dialect
-
-    from ptah_migrate._runtime.versions import Execute
 
 TABLE = "ptah_db_journal"
 
@@ -146,11 +144,13 @@ class Journal:
         seconds: float | None = None,
         statements: int | None = None,
         detail: str = "",
-        execute: Execute = executed,
     ) -> None:
-        """Append one entry; ``execute`` sends the statement."""
-        values = self.values(item, state, seconds, statements, detail)
-        execute(connection, self._insert, values)
+        """Append one entry."""
+        connection.execute(self._insert, self.values(item, state, seconds, statements, detail))
+
+    def done(self, step: Step, *, seconds: float, statements: int) -> Write:
+        """Return what appends the entry of a step that was run."""
+        return Write(self._insert, self.values(step, DONE, round(seconds, 3), statements))
 
     def write_all(self, connection: Connection, items: Iterable[Item], state: str) -> None:
         """Append an entry for each item, all at once."""

@@ -109,23 +109,16 @@ class _Script:
             for statement in mirror.moved(before, after):
                 context.operations.execute(statement)
         columns = self.versions.c
-        gone, come = sorted(before - after), sorted(after - before)
         execute = context.operations.execute
-        while gone and come:
-            execute(
-                self.versions.update()
-                .where(columns.package == literal(item.package))
-                .where(columns.version_num == literal(gone.pop(0)))
-                .values(version_num=come.pop(0))
-            )
-        for row in gone:
-            execute(
-                self.versions.delete()
-                .where(columns.package == literal(item.package))
-                .where(columns.version_num == literal(row))
-            )
-        for row in come:
-            execute(self.versions.insert().values(package=item.package, version_num=row).inline())
+        for old, new in versions.moves(before, after):
+            row = (columns.package == literal(item.package)) & (columns.version_num == literal(old))
+            if old and new:
+                execute(self.versions.update().where(row).values(version_num=new))
+            elif old:
+                execute(self.versions.delete().where(row))
+            else:
+                made = self.versions.insert().values(package=item.package, version_num=new)
+                execute(made.inline())
         values = self.journal.values(item, journal.DONE)
         values["at"] = func.current_timestamp()
         values = {key: value for key, value in values.items() if value is not None}

@@ -13,8 +13,7 @@ steps are nested (seen in 1.11 to 1.20):
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import alembic.context
@@ -29,21 +28,33 @@ if TYPE_CHECKING:
 _ONE_AT_A_TIME = threading.RLock()
 
 
-@contextmanager
-def installed(env: EnvironmentContext, operations: Operations) -> Iterator[None]:
+def installed(env: EnvironmentContext, operations: Operations) -> AbstractContextManager[None]:
     """Bind ``alembic.op`` and ``alembic.context``; afterwards they are as they were."""
-    with _ONE_AT_A_TIME:
-        before = (_current(alembic.context), _current(alembic.op))
-        proxies: tuple[Any, ...] = (env, operations)
-        for proxy in proxies:
+    return _Installed(env, operations)
+
+
+class _Installed:
+    """A class, since a generator costs as much again as all that it does."""
+
+    __slots__ = ("_before", "_proxies")
+
+    def __init__(self, *proxies: Any) -> None:
+        self._proxies = proxies
+
+    def __enter__(self) -> None:
+        _ONE_AT_A_TIME.acquire()
+        self._before = (_current(alembic.context), _current(alembic.op))
+        for proxy in self._proxies:
             proxy._install_proxy()  # noqa: SLF001
+
+    def __exit__(self, *_error: object) -> None:
         try:
-            yield
-        finally:
-            for proxy, previous in zip(proxies, before, strict=True):
+            for proxy, previous in zip(self._proxies, self._before, strict=True):
                 proxy._remove_proxy()  # noqa: SLF001
                 if previous is not None:
                     previous._install_proxy()  # noqa: SLF001
+        finally:
+            _ONE_AT_A_TIME.release()
 
 
 def _current(module: Any) -> Any:

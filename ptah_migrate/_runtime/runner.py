@@ -26,7 +26,7 @@ from ptah_migrate._runtime.databases import Database
 from ptah_migrate._runtime.engine import reason
 from ptah_migrate._runtime.journal import Journal
 from ptah_migrate._runtime.statements import Watch
-from ptah_migrate._runtime.versions import Versions
+from ptah_migrate._runtime.versions import Versions, changed
 from ptah_migrate.errors import DatabaseError, LockLostError, PtahMigrateError, StepError
 from ptah_migrate.model import Direction, Done, Item, Package, Plan, Seed, Step
 
@@ -357,18 +357,12 @@ class Runner:
     def _record(self, step: Step, context: PackageContext, seconds: float, statements: int) -> None:
         """Write the row and the entry, in the transaction of the step."""
         self.database.resume(self.connection)
-        self._still_locked()
-        write = self.database.write
-        self.versions.write(self.connection, step.package, step.before, step.after, write)
+        self._same_session()
+        rows = self.versions.writes(self.connection, step.package, step.before, step.after)
+        entry = self.journal.done(step, seconds=seconds, statements=statements)
+        if not self.database.record(self.connection, rows, entry):
+            raise changed(step.package)
         self._mirror(step.package, step.before, step.after)
-        self.journal.write(
-            self.connection,
-            step,
-            journal.DONE,
-            seconds=round(seconds, 3),
-            statements=statements,
-            execute=write,
-        )
         self.database.before_commit(self.connection)
         _tell(step, context)
 

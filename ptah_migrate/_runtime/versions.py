@@ -8,7 +8,8 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, MetaData, String, Table, bindparam, inspect, select
@@ -16,13 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from ptah_migrate._runtime.engine import reason
+from ptah_migrate._runtime.writes import Write
 from ptah_migrate.errors import DatabaseError, VersionTableError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-    from sqlalchemy.sql.dml import UpdateBase
-
-    Execute = Callable[[Connection, UpdateBase, Mapping[str, object]], int]
 
 TABLE = "ptah_db_versions"
 LONGEST = 128
@@ -55,7 +54,9 @@ class Versions:
         row = (columns.package == bindparam("of")) & (columns.version_num == bindparam("old"))
         self._update = self.table.update().where(row).values(version_num=bindparam("new"))
         self._delete = self.table.delete().where(row)
-        self._insert = self.table.insert()
+        self._insert = self.table.insert().values(
+            package=bindparam("of"), version_num=bindparam("new")
+        )
 
     def read(self, connection: Connection) -> Rows:
         """
@@ -102,52 +103,41 @@ class Versions:
         connection.execute(CreateTable(self.table, if_not_exists=True))
 
     def write(
-        self,
-        connection: Connection,
-        package: str,
-        before: Iterable[str],
-        after: Iterable[str],
-        execute: Execute | None = None,
+        self, connection: Connection, package: str, before: Iterable[str], after: Iterable[str]
     ) -> None:
         """
         Replace the rows of one package; no other package's row is touched.
-
-        ``execute`` sends a statement and returns how many rows it met.
 
         Raises:
             DatabaseError: the rows are not ``before`` any more.
 
         """
-        old, new = set(before), set(after)
-        gone, come = sorted(old - new), sorted(new - old)
-        execute = execute or executed
-        if come:
-            self._make_room(connection, come, several=len(new) > 1)
-        while gone and come:
-            values = {"of": package, "old": gone[0], "new": come[0]}
-            self._changed(execute(connection, self._update, values), package)
-            gone, come = gone[1:], come[1:]
-        for row in gone:
-            values = {"of": package, "old": row}
-            self._changed(execute(connection, self._delete, values), package)
-        for row in come:
-            execute(connection, self._insert, {"package": package, "version_num": row})
+        for statement, values, meets in self.writes(connection, package, before, after):
+            if connection.execute(statement, values).rowcount == 0 and meets:
+                raise changed(package)
+
+    def writes(
+        self, connection: Connection, package: str, before: Iterable[str], after: Iterable[str]
+    ) -> list[Write]:
+        """Return the statements of ``write``; makes room for the new rows, where it has to."""
+        rows = moves(before, after)
+        if come := [new for _, new in rows if new]:
+            self._make_room(connection, come, several=len(set(after)) > 1)
+        return [
+            Write(self._update, {"of": package, "old": old, "new": new}, meets=True)
+            if old and new
+            else Write(self._delete, {"of": package, "old": old}, meets=True)
+            if old
+            else Write(self._insert, {"of": package, "new": new})
+            for old, new in rows
+        ]
 
     def add(self, connection: Connection, rows: Sequence[tuple[str, str]]) -> None:
         """Write rows (package, id) of packages that have none, all at once."""
         if rows:
             several = len({package for package, _ in rows}) < len(rows)
             self._make_room(connection, [row for _, row in rows], several=several)
-            connection.execute(
-                self._insert, [{"package": package, "version_num": row} for package, row in rows]
-            )
-
-    def _changed(self, count: int, package: str) -> None:
-        if count == 0:
-            raise DatabaseError(
-                f"the recorded version of package '{package}' was changed by somebody else",
-                hint="see: ptah-migrate current, then run the same command again",
-            )
+            connection.execute(self._insert, [{"of": package, "new": row} for package, row in rows])
 
     # -- the 2012 form -------------------------------------------------------------
 
@@ -167,9 +157,18 @@ class Versions:
             _widen(connection, self.table, key.get("name"))
 
 
-def executed(connection: Connection, statement: UpdateBase, values: Mapping[str, object]) -> int:
-    """Execute a statement the plain way; return how many rows it met."""
-    return connection.execute(statement, values).rowcount
+def moves(before: Iterable[str], after: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (old id, new id) of each row to change; one is empty to insert or to delete a row."""
+    old, new = set(before), set(after)
+    return list(zip_longest(sorted(old - new), sorted(new - old), fillvalue=""))
+
+
+def changed(package: str) -> DatabaseError:
+    """Return the error of rows that are not what was read under the lock."""
+    return DatabaseError(
+        f"the recorded version of package '{package}' was changed by somebody else",
+        hint="see: ptah-migrate current, then run the same command again",
+    )
 
 
 def _widen(connection: Connection, wide: Table, key: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -10,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pytest
 
 from ptah_migrate import Migrator, Registry, cache, registry
-from ptah_migrate._history import heads, read
+from ptah_migrate._history import heads, read, tables
 from ptah_migrate.errors import PtahMigrateError
 from ptah_migrate.model import Package
 from tests.helpers import Database, PackageMaker, PackageOnDisk, revision_source
@@ -51,7 +53,7 @@ def installed(
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the revision files that are opened from here on."""
-    module = sys.modules["ptah_migrate._history.parsing"]
+    module: Any = importlib.import_module("ptah_migrate._history.parsing")
     names: list[str] = []
     real = module.parse
 
@@ -227,6 +229,54 @@ def test_what_only_running_tells_is_not_kept(place: Path, make_package: PackageM
 
     assert read(package).heads == ("001",)
     assert not place.exists()
+
+
+# -- the tables that a history makes ----------------------------------------------------------
+
+
+def tabled(package: PackageOnDisk) -> tuple[list[str], list[str], bool]:
+    """Return the tables of a history that is read anew."""
+    found = tables(read(package.package))
+    return sorted(found.ever), sorted(found.final), found.everything
+
+
+@pytest.fixture
+def making(make_package: PackageMaker) -> PackageOnDisk:
+    """Return a package that makes two tables and drops one."""
+    return make_package(
+        "blog",
+        {"001": "op.create_table('a')\nop.create_table('b')", "002": "op.drop_table('b')"},
+    )
+
+
+def test_tables_are_read_once(
+    place: Path, making: PackageOnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the files say of tables is remembered, with all of it."""
+    first = tabled(making)
+    monkeypatch.setattr(Path, "read_bytes", lambda _self: pytest.fail("a file was read"))
+
+    assert tabled(making) == first == (["a", "b"], ["a"], False)
+
+
+def test_tables_of_a_file_edited_in_place(place: Path, making: PackageOnDisk) -> None:
+    """A file that makes another table now is read anew, whatever its time says."""
+    tabled(making)
+    rewrite(making.migrations / "001.py", "a", "c")
+
+    assert tabled(making) == (["b", "c"], ["c"], False)
+
+
+def test_tables_that_make_no_sense(place: Path, making: PackageOnDisk) -> None:
+    """A whole file with other contents than ours is not relied on."""
+    first = tabled(making)
+    key = json.loads(file_of(place, "tables").read_bytes().partition(b"\n")[2])["key"]
+    stamps = cache.load("tables", key)[0]
+    values: list[Any] = [None, [], {}, [stamps], [stamps, 1, 2, 3], [stamps, ["a"], None, False]]
+    for value in values:
+        cache.store("tables", key, value)
+
+        assert tabled(making) == first
 
 
 # -- a cache that is not to be relied on -----------------------------------------------------

@@ -10,18 +10,19 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from ptah_migrate.errors import LockError
+from ptah_migrate.errors import LockError, LockLostError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, TextClause
-    from sqlalchemy.sql.dml import UpdateBase
+
+    from ptah_migrate._runtime.writes import Write
 
 logger = logging.getLogger("ptah_migrate.lock")
 
@@ -101,11 +102,22 @@ class Database:
 
         """
 
-    def write(
-        self, connection: Connection, statement: UpdateBase, values: Mapping[str, object]
-    ) -> int:
-        """Execute what records a step, in its transaction; return how many rows it met."""
-        return connection.execute(statement, values).rowcount
+    def record(self, connection: Connection, rows: Sequence[Write], entry: Write) -> bool:
+        """
+        Write the rows and the entry of a step, in its transaction, while the lock is ours.
+
+        Return False where a row that had to be there was not.
+
+        Raises:
+            LockLostError: the lock is not ours any more; the step must be undone.
+
+        """
+        if not self.holds(connection):
+            raise LockLostError
+        for statement, values, meets in (*rows, entry):
+            if connection.execute(statement, values).rowcount == 0 and meets:
+                return False
+        return True
 
     def commits_before(self, statement: str) -> bool:
         """Return whether to execute this statement commits what was done before it."""

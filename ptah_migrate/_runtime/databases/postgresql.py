@@ -8,17 +8,22 @@ So the waiters try, end their transaction, and sleep.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy import BigInteger, bindparam, column, func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._runtime.databases.base import Database, poll, unlock, whoami
+from ptah_migrate._runtime.writes import Prepared, prepare
+from ptah_migrate.errors import LockLostError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
+    from sqlalchemy.sql.dml import UpdateBase
+
+    from ptah_migrate._runtime.writes import Write
 
 _TRY = text("SELECT pg_try_advisory_lock(:key)").bindparams(bindparam("key", type_=BigInteger))
 _UNLOCK = text("SELECT pg_advisory_unlock(:key)").bindparams(bindparam("key", type_=BigInteger))
@@ -33,8 +38,9 @@ _HOLDER = text(
     "FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid" + _LOCKS
 )
 _MINE = text(
-    "SELECT count(*) FROM pg_locks AS l" + _LOCKS + " AND l.pid = pg_backend_pid()"  # noqa: S608 - no input
+    "SELECT count(*) AS number FROM pg_locks AS l" + _LOCKS + " AND l.pid = pg_backend_pid()"  # noqa: S608 - no input
 )
+_ENTRY = "entry_"
 _CURRENT = text("SELECT current_setting(:name, true)")
 _SET = text("SELECT set_config(:name, :value, false)")
 
@@ -51,6 +57,10 @@ _SETTINGS = (
 
 class PostgreSQL(Database):
     """Transactional DDL, a polled advisory lock per database and schema."""
+
+    def __init__(self, *, schema: str | None = None) -> None:
+        super().__init__(schema=schema)
+        self._prepared: dict[UpdateBase, Prepared] = {}
 
     @contextmanager
     def session(self, connection: Connection) -> Iterator[None]:
@@ -99,6 +109,26 @@ class PostgreSQL(Database):
             return False
         return bool(connection.execute(_MINE, self._halves).scalar())
 
+    def record(self, connection: Connection, rows: Sequence[Write], entry: Write) -> bool:
+        """Write one row and the entry, and ask for the lock, in one statement: one round trip."""
+        translated = connection.get_execution_options().get("schema_translate_map")
+        if len(rows) != 1 or connection.invalidated or translated:
+            return super().record(connection, rows, entry)
+        (row,) = rows
+        values = {
+            **row.values,
+            **self._halves,
+            **{f"{_ENTRY}{name}": value for name, value in entry.values.items()},
+        }
+        prepared = self._prepared.get(row.statement)
+        if prepared is None:
+            prepared = prepare(_at_once(row, entry), values, connection.dialect)
+            self._prepared[row.statement] = prepared
+        held, met = connection.exec_driver_sql(prepared.text, prepared.row(values)).one()
+        if not held:
+            raise LockLostError
+        return bool(met)
+
     @property
     def _key(self) -> bytes:
         # PostgreSQL itself keeps the advisory locks of its databases apart.
@@ -122,3 +152,15 @@ class PostgreSQL(Database):
             return ""
         pid, name, client, since = row
         return f"{name or 'a session'} (pid {pid}, client {client}, since {since})"
+
+
+def _at_once(row: Write, entry: Write) -> Select[tuple[int, int]]:
+    """Return a query of how often the lock is ours, and of how many rows a write has met."""
+    table: Any = entry.statement.table
+    said = {name: bindparam(f"{_ENTRY}{name}", type_=table.c[name].type) for name in entry.values}
+    held = _MINE.columns(column("number", BigInteger)).cte("held")
+    statement: Any = row.statement
+    met = statement.returning(literal_column("1").label("one")).cte("met")
+    number = select(func.count()).select_from(met).scalar_subquery()
+    written = table.insert().inline().values(**said).cte("written")
+    return select(select(held.c.number).scalar_subquery(), number).add_cte(written)

@@ -17,20 +17,22 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import event
 
 from ptah_migrate._runtime.databases.base import RELEASE, SAVEPOINT, Database, poll, verb, whoami
+from ptah_migrate._runtime.writes import Prepared, prepare
 from ptah_migrate.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Dialect
+    from sqlalchemy import Connection
     from sqlalchemy.sql.dml import UpdateBase
+
+    from ptah_migrate._runtime.writes import Write
 
 _ENGINE_LOGGER = logging.getLogger("sqlalchemy.engine.Engine")
 
@@ -58,7 +60,7 @@ class SQLite(Database):
         self._foreign_keys = False
         self._begin_due = False
         self._direct = False
-        self._prepared: dict[UpdateBase, _Prepared] = {}
+        self._prepared: dict[UpdateBase, Prepared] = {}
 
     @contextmanager
     def session(self, connection: Connection) -> Iterator[None]:
@@ -141,16 +143,18 @@ class SQLite(Database):
         else:
             driver.execute(RELEASE)
 
-    def write(
-        self, connection: Connection, statement: UpdateBase, values: Mapping[str, object]
-    ) -> int:
-        """Execute what records a step; the statement is compiled once."""
+    def record(self, connection: Connection, rows: Sequence[Write], entry: Write) -> bool:
+        """Write what records a step; each statement is compiled once."""
         if (driver := self._open(connection)) is None:
-            return super().write(connection, statement, values)
-        if statement not in self._prepared:
-            self._prepared[statement] = _prepare(statement, values, connection.dialect)
-        prepared = self._prepared[statement]
-        return int(driver.execute(prepared.text, prepared.row(values)).rowcount)
+            return super().record(connection, rows, entry)
+        for statement, values, meets in (*rows, entry):
+            prepared = self._prepared.get(statement)
+            if prepared is None:
+                prepared = prepare(statement, values, connection.dialect)
+                self._prepared[statement] = prepared
+            if driver.execute(prepared.text, prepared.row(values)).rowcount == 0 and meets:
+                return False
+        return True
 
     def _open(self, connection: Connection) -> Any:
         """Return the driver's connection if statements can go to it; else None."""
@@ -231,30 +235,6 @@ class SQLite(Database):
 
 
 # -- the driver's connection -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A statement as the driver takes it: its text, its parameters and what converts each."""
-
-    text: str
-    parameters: tuple[tuple[str, Callable[[Any], Any] | None], ...]
-
-    def row(self, values: Mapping[str, object]) -> list[object]:
-        """Return the values in the order of the text."""
-        return [
-            values[name] if convert is None else convert(values[name])
-            for name, convert in self.parameters
-        ]
-
-
-def _prepare(statement: UpdateBase, values: Mapping[str, object], dialect: Dialect) -> _Prepared:
-    compiled: Any = statement.compile(dialect=dialect, column_keys=list(values))
-    types = ((name, compiled.binds[name].type) for name in compiled.positiontup)
-    return _Prepared(
-        str(compiled),
-        tuple((name, type_.dialect_impl(dialect).bind_processor(dialect)) for name, type_ in types),
-    )
 
 
 def _unobserved(connection: Connection) -> bool:
