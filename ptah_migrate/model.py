@@ -16,6 +16,15 @@ from typing import Any, NamedTuple, Protocol
 # What a registration may say about a database in which the package has no row.
 FRESH = ("auto", "steps", "create")
 
+# The operations that a plan is made for.
+UPGRADE = "upgrade"
+DOWNGRADE = "downgrade"
+STAMP = "stamp"
+POPULATE = "populate"
+
+# The places of a target that mean "everything".
+HEADS = ("head", "heads")
+
 
 class Source(str, Enum):
     """The kind of place that a registration came from, strongest first."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from graphlib import CycleError, TopologicalSorter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from sqlalchemy import Column, MetaData, Table, inspect
 from sqlalchemy.exc import NoInspectionAvailable, UnsupportedCompilationError
 from sqlalchemy.types import NullType
 
-from ptah_migrate._runtime import named, versions
+from ptah_migrate._runtime import named, schema, versions
 from ptah_migrate._runtime.contexts import options_of
 from ptah_migrate._runtime.defaults import compare_well
 from ptah_migrate.errors import ModelsError
@@ -301,14 +300,9 @@ def _name(op: ops.MigrateOperation) -> tuple[str, ...]:
 def _drop_order(dropped: Mapping[str, ops.DropTableOp]) -> tuple[str, ...]:
     graph: dict[str, set[str]] = {key: set() for key in sorted(dropped)}
     for key, op in sorted(dropped.items()):
-        for one in op.to_table().foreign_keys:
-            target = one.target_fullname.rpartition(".")[0]
-            if target in graph and target != key:
-                graph[target].add(key)
-    try:
-        return tuple(TopologicalSorter(graph).static_order())
-    except CycleError:
-        return tuple(graph)
+        for target in schema.referred(op.to_table()) & (graph.keys() - {key}):
+            graph[target].add(key)
+    return schema.ordered(graph)
 
 
 # -- in words ---------------------------------------------------------------------------

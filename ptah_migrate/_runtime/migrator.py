@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -32,10 +31,14 @@ from ptah_migrate.errors import (
     PendingError,
     StepError,
     TargetError,
-    UnrecordedTablesError,
     UsageError,
 )
 from ptah_migrate.model import (
+    DOWNGRADE,
+    HEADS,
+    POPULATE,
+    STAMP,
+    UPGRADE,
     Body,
     Difference,
     Done,
@@ -50,18 +53,11 @@ from ptah_migrate.model import (
 from ptah_migrate.registry import Registry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Inspector, Table
+    from sqlalchemy import Connection, Engine
 
-    from ptah_migrate._history import History
-    from ptah_migrate._runtime import fresh
     from ptah_migrate._runtime.comparison import Comparison
     from ptah_migrate._runtime.ownership import Owners
-
-UPGRADE = "upgrade"
-DOWNGRADE = "downgrade"
-POPULATE = "populate"
-
-HEADS = ("head", "heads")
+    from ptah_migrate._runtime.planner import Planner
 
 SEED_POLICIES = ("verify", "trust")
 TRANSACTIONS = ("auto", "step", "package")
@@ -155,6 +151,16 @@ class Migrator:
 
         return Owners(self.registry, self.histories)
 
+    @cached_property
+    def _planner(self) -> Planner:
+        from ptah_migrate._runtime.planner import Planner
+
+        return Planner(
+            *(self.registry, self.histories, self.owners, self.versions, self.journal),
+            trust=self.trust,
+            refuse_unwritten=self.refuse_unwritten,
+        )
+
     @property
     def _engine(self) -> Engine:
         return self.bind.engine
@@ -177,7 +183,7 @@ class Migrator:
         """
         with self._reading() as connection:
             wanted = self._targets(targets, operation)
-            return self._plan(connection, operation, wanted, cascade=cascade)
+            return self._planner.plan(connection, operation, wanted, cascade=cascade)
 
     def versions_recorded(self) -> Rows:
         """Return the rows of every package in the database, registered or not."""
@@ -261,14 +267,12 @@ class Migrator:
         """
         wanted = self._targets(targets, operation)
         if empty:
-            todo = self._plan(None, operation, wanted, cascade=cascade)
+            todo = self._planner.plan(None, operation, wanted, cascade=cascade)
         elif wanted and all(target.start is not None for target in wanted):
-            todo = self._written(
-                self._decide(operation, wanted, self._elsewhere(wanted), {}, cascade=cascade)
-            )
+            todo = self._planner.stated(operation, wanted, cascade=cascade)
         else:
             with self._reading() as connection:
-                todo = self._plan(connection, operation, wanted, cascade=cascade)
+                todo = self._planner.plan(connection, operation, wanted, cascade=cascade)
         from ptah_migrate._runtime import offline
 
         return offline.script(
@@ -429,7 +433,7 @@ class Migrator:
             DatabaseAheadError: rows the code does not know, and no ``purge``.
 
         """
-        return self._run("stamp", targets, purge=purge)
+        return self._run(STAMP, targets, purge=purge)
 
     def seed(self, *packages: str) -> Report:
         """
@@ -518,9 +522,12 @@ class Migrator:
             started = time.monotonic()
             with database.locked(connection, self.lock_timeout):
                 waited = time.monotonic() - started
-                todo = self._plan(connection, operation, wanted, cascade=cascade, purge=purge)
+                planned = partial(
+                    self._planner.plan, connection, operation, wanted, cascade=cascade, purge=purge
+                )
+                todo = planned()
                 if self.histories.forget_changed(item.package for item in todo.items):
-                    todo = self._plan(connection, operation, wanted, cascade=cascade, purge=purge)
+                    todo = planned()
                 runner = Runner(
                     connection,
                     database,
@@ -568,169 +575,6 @@ class Migrator:
     def _reading(self) -> AbstractContextManager[Connection]:
         return self._connected(reading=True)
 
-    def _plan(
-        self,
-        connection: Connection | None,
-        operation: str,
-        targets: Sequence[Target],
-        *,
-        cascade: bool = False,
-        purge: bool = False,
-    ) -> Plan:
-        """Return the plan for a database; for an empty one where there is no connection."""
-        rows = self.versions.read(connection) if connection is not None else {}
-        decisions: dict[str, fresh.Fresh] = {}
-        if operation in (UPGRADE, POPULATE):
-            decisions = self._fresh(connection, operation, targets, rows)
-        return self._written(
-            self._decide(operation, targets, rows, decisions, cascade=cascade, purge=purge)
-        )
-
-    def _written(self, todo: Plan) -> Plan:
-        """Return the plan; refuse it where somebody has yet to write what it would run."""
-        from ptah_migrate._runtime import unwritten
-
-        if self.refuse_unwritten:
-            unwritten.refuse(todo, self.histories)
-        return todo
-
-    def _decide(
-        self,
-        operation: str,
-        targets: Sequence[Target],
-        rows: Rows,
-        decisions: Mapping[str, fresh.Fresh],
-        *,
-        cascade: bool = False,
-        purge: bool = False,
-    ) -> Plan:
-        from ptah_migrate._runtime import plan
-
-        names = {target.package for target in targets}
-        if operation == DOWNGRADE:
-            names.update(name for name in rows if name in self.registry.packages)
-        facts = plan.Facts(
-            histories=self.histories.of(plan.reach(names, self.histories)),
-            rows=self._started(targets, rows),
-            fresh=decisions,
-            broken=self.histories.broken,
-            available=self.registry.available,
-            refers=self._refers(decisions),
-        )
-        if operation == UPGRADE:
-            return plan.upgrade(targets, facts)
-        if operation == DOWNGRADE:
-            return plan.downgrade(targets, facts, cascade=cascade)
-        if operation == "stamp":
-            return plan.stamp(targets, facts, purge=purge)
-        if operation == POPULATE:
-            return plan.seed([target.package for target in targets], facts)
-        raise UsageError(
-            f"there is no operation {operation!r}",
-            hint="one of upgrade, downgrade, stamp, populate",
-        )
-
-    def _elsewhere(self, targets: Sequence[Target]) -> Rows:
-        """Return the rows of the other packages that these need, at their heads."""
-        from ptah_migrate._runtime import plan
-
-        named = {target.package for target in targets}
-        others = plan.reach(named, self.histories)
-        found = self.histories.of(name for name in others if name not in named)
-        return {name: tuple(sorted(history.tops)) for name, history in found.items()}
-
-    def _started(self, targets: Sequence[Target], rows: Rows) -> Rows:
-        """Return the rows, with those that ``package:from:to`` targets state."""
-        stated = {
-            target.package: self.histories[target.package].resolve(target.start)
-            for target in targets
-            if target.start is not None and target.package in self.histories
-        }
-        return {**rows, **stated}
-
-    def _fresh(
-        self, connection: Connection | None, operation: str, targets: Sequence[Target], rows: Rows
-    ) -> dict[str, fresh.Fresh]:
-        """Return the decision for every reached package without a row."""
-        from ptah_migrate._runtime import fresh, plan
-
-        stated = {target.package for target in targets if target.start is not None}
-        names = [target.package for target in targets]
-        if operation == UPGRADE:
-            names = list(plan.reach(names, self.histories))
-        found: dict[str, fresh.Fresh] = {}
-        listing = inspect(connection) if connection is not None else None
-        for name in names:
-            history = self.histories.get(name)
-            if rows.get(name) or history is None or name in stated:
-                continue
-            package = self.registry.packages[name]
-            found[name] = fresh.decide(
-                package,
-                self._table_state(connection, package, history, listing),
-                populate=operation == POPULATE,
-                trust=self.trust,
-                to_head=all(_to_head(target, history) for target in targets),
-            )
-        return self._explained(connection, found)
-
-    def _explained(
-        self, connection: Connection | None, found: dict[str, fresh.Fresh]
-    ) -> dict[str, fresh.Fresh]:
-        """Let a refusal name the step that a database without transactional DDL left half-way."""
-        refused = {
-            n: d.error for n, d in found.items() if isinstance(d.error, UnrecordedTablesError)
-        }
-        if connection is None or not refused:
-            return found
-        words = self.journal.last(connection)
-        for name, error in refused.items():
-            if half_done := states.half_done(words.get(name)):
-                better = UnrecordedTablesError(
-                    name, error.tables, error.differences, half_done=half_done
-                )
-                found[name] = replace(found[name], error=better)
-        return found
-
-    def _table_state(
-        self,
-        connection: Connection | None,
-        package: Package,
-        history: History,
-        listing: Inspector | None,
-    ) -> fresh.TableState:
-        from ptah_migrate._runtime import fresh, schema
-
-        if package.force or package.fresh == "steps":
-            return fresh.TableState()
-        return schema.state(connection, package, history, self._creatable(package), listing)
-
-    def _refers(self, decisions: Mapping[str, fresh.Fresh]) -> dict[str, frozenset[str]]:
-        """Return whose tables the tables to create refer to."""
-        from ptah_migrate._history import tables
-
-        creating = [self.registry.packages[n] for n, d in decisions.items() if d.create]
-        if len(creating) < 1:
-            return {}
-        owners = {
-            table.key: package.name for package in creating for table in self._creatable(package)
-        }
-        made = {
-            name: package for package in decisions for name in tables(self.histories[package]).ever
-        }
-        return {
-            package.name: frozenset(
-                {**made, **owners}.get(key.target_fullname.rpartition(".")[0], "")
-                for table in self._creatable(package)
-                for key in table.foreign_keys
-            )
-            - {package.name, ""}
-            for package in creating
-        }
-
-    def _creatable(self, package: Package) -> tuple[Table, ...]:
-        return self.owners.of(package).creatable
-
 
 def parse_target(text: str) -> Target:
     """
@@ -749,13 +593,6 @@ def parse_target(text: str) -> Target:
     if not places:
         return Target(name)
     return Target(name, places[-1], places[0] if len(places) == 2 else None)
-
-
-def _to_head(target: Target, history: History) -> bool:
-    """Return whether a target leaves nothing of a history out, from its base."""
-    if target.package != history.package or target.spec in HEADS:
-        return True
-    return len(history.upgrades(target.spec, ())) == len(history)
 
 
 def _without(registry: Registry, tables: Collection[str]) -> Registry:

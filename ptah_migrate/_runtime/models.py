@@ -98,11 +98,7 @@ class Models:
         than needed: models are imported, and histories read.
         """
         known = {table.key for table in owned.tables} | set(owned.others)
-        wanted = {
-            key.target_fullname.rpartition(".")[0]
-            for table in owned.tables
-            for key in table.foreign_keys
-        } - known
+        wanted = {name for table in owned.tables for name in schema.referred(table)} - known
         found: dict[str, str] = {}
         near = [name for name in reach([package.name], self.histories) if name != package.name]
         for name in dict.fromkeys((*near, *self.registry.packages)) if wanted else ():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
-from sqlalchemy import Connection, Inspector, MetaData, Table, inspect
+from sqlalchemy import Column, Connection, Inspector, MetaData, Table, inspect
 
 from ptah_migrate import dotted
 from ptah_migrate._history import History
@@ -98,17 +99,23 @@ def in_order(found: MetaData) -> list[Table]:
     """
     graph: dict[str, set[str]] = {key: set() for key in sorted(found.tables)}
     for key, table in sorted(found.tables.items()):
-        for one in table.foreign_keys:
-            target = one.target_fullname.rpartition(".")[0]
-            if target not in graph and found.schema:
-                target = f"{found.schema}.{target}"
-            if target in graph and target != key:
-                graph[key].add(target)
+        names = referred(table)
+        inside = {f"{found.schema}.{name}" for name in names - graph.keys() if found.schema}
+        graph[key] = (names | inside) & (graph.keys() - {key})
+    return [found.tables[key] for key in ordered(graph)]
+
+
+def referred(of: Table | Column[Any]) -> set[str]:
+    """Return the keys of the tables that the foreign keys of a table or column refer to."""
+    return {key.target_fullname.rpartition(".")[0] for key in of.foreign_keys}
+
+
+def ordered(graph: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return the keys, each after those it names; as they come where they go round in a circle."""
     try:
-        order = tuple(TopologicalSorter(graph).static_order())
+        return tuple(TopologicalSorter(graph).static_order())
     except CycleError:
-        order = tuple(graph)
-    return [found.tables[key] for key in order]
+        return tuple(graph)
 
 
 def named(package: Package, names: Collection[str]) -> list[Table]:

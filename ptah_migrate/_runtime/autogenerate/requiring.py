@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from alembic.operations import ops
 
 from ptah_migrate import _history
+from ptah_migrate._runtime import schema
 
 if TYPE_CHECKING:
     from ptah_migrate._history import History
@@ -24,16 +25,12 @@ def _referred(found: Iterable[ops.MigrateOperation]) -> Iterator[str]:
         if isinstance(op, ops.ModifyTableOps):
             yield from _referred(op.ops)
         elif isinstance(op, ops.CreateTableOp):
-            yield from (_table(one.target_fullname) for one in op.to_table().foreign_keys)
+            yield from schema.referred(op.to_table())
         elif isinstance(op, ops.AddColumnOp):
-            yield from (_table(one.target_fullname) for one in op.column.foreign_keys)
+            yield from schema.referred(op.column)
         elif isinstance(op, ops.CreateForeignKeyOp):
-            schema = op.kw.get("referent_schema")
-            yield f"{schema}.{op.referent_table}" if schema else op.referent_table
-
-
-def _table(column: str) -> str:
-    return column.rpartition(".")[0]
+            there = op.kw.get("referent_schema")
+            yield f"{there}.{op.referent_table}" if there else op.referent_table
 
 
 def required(
