@@ -34,7 +34,12 @@ def installed(env: EnvironmentContext, operations: Operations) -> AbstractContex
 
 
 class _Installed:
-    """A class, since a generator costs as much again as all that it does."""
+    """
+    A class, since a generator costs as much again as all that it does.
+
+    Where both are bound already (several steps of a package) nothing is done.
+    A revision that binds ``op`` itself, and unbinds it, leaves nothing to undo.
+    """
 
     __slots__ = ("_before", "_proxies")
 
@@ -43,22 +48,25 @@ class _Installed:
 
     def __enter__(self) -> None:
         _ONE_AT_A_TIME.acquire()
-        self._before = (_current(alembic.context), _current(alembic.op))
-        for proxy in self._proxies:
-            proxy._install_proxy()  # noqa: SLF001
+        self._before = _current()
+        if self._before != self._proxies:
+            for proxy in self._proxies:
+                proxy._install_proxy()  # noqa: SLF001
 
     def __exit__(self, *_error: object) -> None:
         try:
-            for proxy, previous in zip(self._proxies, self._before, strict=True):
-                proxy._remove_proxy()  # noqa: SLF001
-                if previous is not None:
-                    previous._install_proxy()  # noqa: SLF001
+            if self._before != (found := _current()):
+                for bound, before in zip(found, self._before, strict=True):
+                    if bound is not None:
+                        bound._remove_proxy()  # noqa: SLF001
+                    if before is not None:
+                        before._install_proxy()  # noqa: SLF001
         finally:
             _ONE_AT_A_TIME.release()
 
 
-def _current(module: Any) -> Any:
-    return module.__dict__.get("_proxy")
+def _current() -> tuple[Any, ...]:
+    return tuple(module.__dict__.get("_proxy") for module in (alembic.context, alembic.op))
 
 
 def transaction(context: MigrationContext) -> AbstractContextManager[Any]:

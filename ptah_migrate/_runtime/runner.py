@@ -13,6 +13,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationInfo
@@ -98,8 +99,11 @@ class Runner:
 
     def _prepare(self, plan: Plan) -> None:
         """Import every revision before the first statement is sent."""
-        for step in plan.steps:
-            self._context(step.package).load(step.revision, step.direction)
+        for name, steps in groupby(plan.steps, key=lambda step: step.package):
+            context = self._context(name)
+            with context.installed():
+                for step in steps:
+                    context.load(step.revision, step.direction)
 
     def _context(self, name: str) -> PackageContext:
         if name not in self.contexts:
@@ -291,7 +295,7 @@ class Runner:
         self._same_session()
         try:
             with self.database.step(self.connection):
-                with proxies.transaction(context.migration):
+                with proxies.transaction(context.migration), context.installed():
                     for step in steps:
                         try:
                             done.append(self._savepointed(step, context, guarded=bool(done)))

@@ -252,6 +252,22 @@ def test_a_transaction_is_back_for_the_next_package(
 
 # -- module globals ----------------------------------------------------------------------
 
+
+def test_a_revision_that_binds_op_itself(database: Database, make_package: PackageMaker) -> None:
+    """Alembic's own context manager leaves ``op`` unbound: the next step has it all the same."""
+    own = """
+    from alembic.operations import Operations
+    with Operations.context(context.get_context()):
+        op.create_table("own", sa.Column("id", sa.Integer))
+    """
+    blog = make_package("blog", {"001": own, "002": TABLE.format("post")})
+
+    migrator(database, blog).upgrade()
+
+    assert {"own", "post"} <= tables(database.engine)
+    assert vars(alembic.op).get("_proxy") is None
+
+
 NESTED = f"""
 from ptah_migrate import Migrator
 from ptah_migrate.errors import LockError
