@@ -118,7 +118,8 @@ class Runner:
 
     def _create_tables(self, plan: Plan) -> None:
         with self.connection.begin():
-            self.versions.ensure(self.connection)
+            if not plan.items[0].before:  # a row that was read is in a table
+                self.versions.ensure(self.connection)
             self.journal.ensure(self.connection)
             for statement in mirror.begun(plan, self.packages):
                 self.connection.execute(statement)

@@ -220,6 +220,35 @@ def settings(connection: sa.Connection) -> list[Any]:
     return found
 
 
+def test_a_setting_that_the_server_refuses(
+    postgresql_database: Database, make_package: PackageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that cannot be made, or that an old server lacks, does not keep the others away."""
+    wanted = {
+        "application_name": "us",
+        "idle_session_timeout": "soon",
+        "no_such_setting": "1",
+        "statement_timeout": "1h",
+    }
+    monkeypatch.setattr("ptah_migrate._runtime.databases.postgresql._SETTINGS", wanted)
+    seen: list[Any] = []
+    body = "context.config.attributes['see'](op.get_bind())"
+    blog = make_package("blog", {"001": body})
+
+    def see(connection: sa.Connection) -> None:
+        seen.extend(connection.exec_driver_sql(f"SHOW {name}").scalar() for name in asked)
+
+    asked = ("application_name", "statement_timeout")
+    with postgresql_database.engine.connect() as connection:
+        before = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in asked]
+        connection.rollback()
+        migrator(connection, blog, attributes={"see": see}).upgrade()
+        after = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in asked]
+
+    assert seen == ["us", "1h"]
+    assert after == before
+
+
 def test_a_connection_in_a_transaction(database: Database, make_package: PackageMaker) -> None:
     """A connection in a transaction is refused: a step could not be committed by itself."""
     blog = make_package("blog", {"001": TABLE})

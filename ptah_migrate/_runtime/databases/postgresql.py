@@ -8,7 +8,7 @@ So the waiters try, end their transaction, and sleep.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +41,17 @@ _MINE = text(
     "SELECT count(*) AS number FROM pg_locks AS l" + _LOCKS + " AND l.pid = pg_backend_pid()"  # noqa: S608 - no input
 )
 _ENTRY = "entry_"
-_CURRENT = text("SELECT current_setting(:name, true)")
-_SET = text("SELECT set_config(:name, :value, false)")
+
 
 # A runner that is killed in the middle of a long statement frees the lock when
 # the server notices; by default only at the end of the statement. And a step
 # that computes for long must not lose its session, and the lock with it.
-_SETTINGS = (
-    ("application_name", None),
-    ("client_connection_check_interval", "2s"),
-    ("idle_session_timeout", "0"),
-    ("idle_in_transaction_session_timeout", "0"),
-)
+_SETTINGS = {
+    "application_name": None,
+    "client_connection_check_interval": "2s",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
 
 
 class PostgreSQL(Database):
@@ -65,29 +64,14 @@ class PostgreSQL(Database):
     @contextmanager
     def session(self, connection: Connection) -> Iterator[None]:
         """Name the session after the process; settings an old server lacks are left out."""
-        before = {
-            name: self._set(connection, name, value or whoami()[:63]) for name, value in _SETTINGS
-        }
+        wanted = {name: value or whoami()[:63] for name, value in _SETTINGS.items()}
+        before = _changed(connection, wanted)
         try:
             yield
         finally:
             if not connection.invalidated and not connection.closed:
                 connection.rollback()
-                for name, value in before.items():
-                    if value is not None:
-                        self._set(connection, name, value)
-
-    def _set(self, connection: Connection, name: str, value: str) -> str | None:
-        """Change a setting and return what it was; None where the server has no such setting."""
-        try:
-            before: str | None = connection.execute(_CURRENT, {"name": name}).scalar()
-            if before is not None and before != value:
-                connection.execute(_SET, {"name": name, "value": value})
-            connection.commit()
-        except DBAPIError:
-            connection.rollback()
-            return None
-        return before
+                _changed(connection, before)
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
@@ -152,6 +136,33 @@ class PostgreSQL(Database):
             return ""
         pid, name, client, since = row
         return f"{name or 'a session'} (pid {pid}, client {client}, since {since})"
+
+
+def _changed(connection: Connection, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Change settings and return what they were, but for those that the server does not have."""
+    try:
+        return _changed_at_once(connection, wanted)
+    except DBAPIError:
+        connection.rollback()
+    if len(wanted) < 2:
+        return {}
+    # It refuses one of them: the others all the same.
+    return {k: v for one in wanted.items() for k, v in _changed(connection, dict([one])).items()}
+
+
+def _changed_at_once(connection: Connection, wanted: Mapping[str, str]) -> dict[str, str]:
+    names = {f"name{number}": name for number, name in enumerate(wanted)}
+    asked = ", ".join(f"current_setting(:{key}, true)" for key in names)
+    found = connection.execute(text(f"SELECT {asked}"), names).one() if names else ()
+    before = {name: was for name, was in zip(wanted, found, strict=True) if was is not None}
+    new = [name for name, was in before.items() if was != wanted[name]]
+    if new:
+        parts = (f"set_config(:name{number}, :value{number}, false)" for number in range(len(new)))
+        values = {f"name{number}": name for number, name in enumerate(new)}
+        values |= {f"value{number}": wanted[name] for number, name in enumerate(new)}
+        connection.execute(text(f"SELECT {', '.join(parts)}"), values)
+    connection.commit()
+    return before
 
 
 def _at_once(row: Write, entry: Write) -> Select[tuple[int, int]]:
