@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -314,3 +319,80 @@ def test_seeding_what_two_packages_share(
     assert [done.item.package for done in report.done] == ["seed0", "seed1"]
     assert rows(transactional.engine) == {("seed0", "001"), ("seed1", "001")}
     assert [entry[:2] for entry in journal(transactional)] == [("seed0", "001"), ("seed1", "001")]
+
+
+# -- killed ------------------------------------------------------------------------------
+
+# Forks one runner for each statement that a run sends to SQLite, and kills it there.
+KILLER = """
+import json, os, sys
+import sqlalchemy as sa
+from ptah_migrate import Migrator, Registry, make_package
+
+folder, paths = sys.argv[1], json.loads(sys.argv[2])
+registry = Registry(make_package(name, path) for name, path in paths.items())
+
+def states(url):
+    engine = sa.create_engine(url)
+    recorded = Migrator(engine, registry).versions_recorded()
+    return {name: list(ids) for name, ids in recorded.items()}, sa.inspect(engine).get_table_names()
+
+def upgrade(url, last):
+    engine = sa.create_engine(url)
+    left = [last]
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection, _record):
+        def count(_statement):
+            left[0] -= 1
+            if left[0] < 0:
+                os._exit(9)
+        connection.set_trace_callback(count)
+
+    Migrator(engine, registry).upgrade()
+
+for number in range(1000):
+    url = f"sqlite:///{folder}/{number}.sqlite"
+    child = os.fork()
+    if not child:
+        upgrade(url, number)
+        os._exit(0)
+    killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    after = states(url)
+    upgrade(url, 10_000)
+    print(json.dumps([killed, *after, *states(url)]))
+    if not killed:
+        break
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each run is a fork of one process")
+def test_killed_at_every_statement(make_package: PackageMaker, tmp_path: Path) -> None:
+    """What is recorded is there, and nothing else; the next run does the rest."""
+    bodies = {
+        name: {"001": TABLE.format(f"{name}1"), "002": "pass", "003": TABLE.format(f"{name}3")}
+        for name in ("blog", "shop")
+    }
+    paths = {name: str(make_package(name, some).migrations) for name, some in bodies.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(tmp_path), json.dumps(paths)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [killed for killed, *_ in found] == [9] * (len(found) - 1) + [0]
+    whole = {name: ["003"] for name in bodies}
+    for _, recorded, there, recorded_then, there_then in found:
+        # The steps of a package are committed together: none of them, or all.
+        assert recorded.items() <= whole.items()
+        expected = {f"{name}{number}" for name in recorded for number in (1, 3)}
+        assert _made(there) == expected
+        assert recorded_then == whole
+        assert _made(there_then) == {f"{name}{number}" for name in bodies for number in (1, 3)}
+    assert {len(recorded) for _, recorded, *_ in found} == {0, 1, 2}
+
+
+def _made(names: list[str]) -> set[str]:
+    return {name for name in names if not name.startswith("ptah_")}
