@@ -25,7 +25,7 @@ VARIABLE = "PTAH_MIGRATE_CACHE"
 OFF = frozenset({"off", "no", "false", "0"})
 
 # Rises with every change of what is stored, or of how it is read from its source.
-FORMAT = 2
+FORMAT = 3
 _WRITER = f"ptah-migrate {__version__} {FORMAT} {sys.version_info[0]}.{sys.version_info[1]}"
 
 # Two changes within the clock tick of a file system look like one. What was
@@ -129,9 +129,13 @@ def stamp(path: str) -> list[int]:
     that change (``ctime``). A path that is not there has an empty stamp.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116 - hot
+        return stamp_of(os.stat(path))  # noqa: PTH116 - hot
     except (OSError, ValueError):
         return []
+
+
+def stamp_of(found: os.stat_result) -> list[int]:
+    """Return the stamp of what was looked at."""
     size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
     return [found.st_ino, size, found.st_mtime_ns, found.st_ctime_ns]
 
@@ -146,9 +150,14 @@ def unchanged(stamps: Iterable[Sequence[Any]]) -> bool:
     return all(stamp(path) == was for path, was in stamps)
 
 
-def settled(stamps: Iterable[Sequence[Any]], now: int) -> bool:
+def digest(stamps: Iterable[Stamp]) -> str:
+    """Return what changes with any of many stamps."""
+    return sha256(repr([*stamps]).encode()).hexdigest()
+
+
+def settled(stamps: Iterable[Stamp], now: int) -> bool:
     """Return whether the last change is so long ago that the next one would show."""
-    return all(not was or max(was[2], was[3]) < now - SETTLED for _, was in stamps)
+    return all(not was or max(was[2], was[3]) < now - SETTLED for was in stamps)
 
 
 def search_path() -> list[list[Any]]:

@@ -352,7 +352,7 @@ def _remember(
     with suppress(TypeError, ValueError, PtahMigrateError):
         # A literal that JSON does not keep as it is would come back as another one.
         kept = tuple(_package(row) for row in json.loads(json.dumps(rows)))
-        if cache.settled(stamps, now) and kept == tuple(packages):
+        if cache.settled((was for _, was in stamps), now) and kept == tuple(packages):
             value = {"path": path, "stamps": stamps, "folders": dict(folders)}
             cache.store("installed", repr(sys.path), {**value, "packages": rows})
 

@@ -53,13 +53,13 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the revision files that are opened from here on."""
     module = sys.modules["ptah_migrate._history.parsing"]
     names: list[str] = []
-    real = module.parse
+    real = module._read
 
-    def parse(path: Path, *args: object) -> object:
-        names.append(path.name)
+    def opened(path: str, *args: object) -> object:
+        names.append(Path(path).name)
         return real(path, *args)
 
-    monkeypatch.setattr(module, "parse", parse)
+    monkeypatch.setattr(module, "_read", opened)
     return names
 
 

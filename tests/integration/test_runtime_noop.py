@@ -158,13 +158,13 @@ def test_one_package_costs_one_package(
     migrator = Migrator(database.engine, Registry([crowd.package, blog.package, other.package]))
     module = sys.modules["ptah_migrate._history.parsing"]
     opened: list[Path] = []
-    real = module.parse
+    real = module._read
 
-    def parse(path: Path, *rest: object) -> object:
-        opened.append(path)
+    def read(path: str, *rest: object) -> object:
+        opened.append(Path(path))
         return real(path, *rest)
 
-    monkeypatch.setattr(module, "parse", parse)
+    monkeypatch.setattr(module, "_read", read)
 
     migrator.upgrade("blog")
 

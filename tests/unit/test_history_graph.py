@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -26,7 +25,7 @@ def revision(
     depends_on: tuple[str, ...] = (),
     labels: tuple[str, ...] = (),
 ) -> Revision:
-    return Revision("blog", id, Path(f"{id}.py"), down, depends_on, labels=labels)
+    return Revision("blog", id, f"{id}.py", down, depends_on, labels=labels)
 
 
 def history(*revisions: Revision, branches: bool = False) -> History:
