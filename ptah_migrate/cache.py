@@ -9,6 +9,7 @@ written is not written. Nothing here raises, and nothing waits for a lock.
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import stat
 import sys
@@ -151,13 +152,14 @@ def unchanged(stamps: Iterable[Sequence[Any]]) -> bool:
 
 
 def digest(stamps: Iterable[Stamp]) -> str:
-    """Return what changes with any of many stamps."""
-    return sha256(repr([*stamps]).encode()).hexdigest()
+    """Return what changes with any of many stamps; other Pythons may return something else."""
+    return sha256(marshal.dumps([*stamps], 2)).hexdigest()
 
 
 def settled(stamps: Iterable[Stamp], now: int) -> bool:
     """Return whether the last change is so long ago that the next one would show."""
-    return all(not was or max(was[2], was[3]) < now - SETTLED for was in stamps)
+    limit = now - SETTLED
+    return all(not was or (was[2] < limit and was[3] < limit) for was in stamps)
 
 
 def search_path() -> list[list[Any]]:

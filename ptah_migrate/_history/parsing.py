@@ -18,7 +18,7 @@ import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ptah_migrate import cache
 from ptah_migrate._history import index, modules
@@ -59,7 +59,7 @@ _UNKNOWN = object()
 _MORE = ("depends_on", "requires", "run_before", "branch_labels")
 
 # These mean something in a target, so a revision could not be named by them.
-_RESERVED = re.compile(r"base|heads?|[+-]\d+|.*@.*", re.DOTALL)
+_RESERVED = re.compile(r"base|heads?|[+-]\d+")
 _NO_PLACE = re.compile(r"base|[+-]\d+")
 LONGEST = 128  # what the version table holds
 
@@ -108,19 +108,23 @@ def candidates(package: Package) -> tuple[Path, ...]:
 def _files(package: Package, folders: Iterable[Path]) -> Iterator[tuple[str, list[str]]]:
     """Yield folders and the names of their Python files in Alembic's order, each once."""
 
-    def fail(error: OSError) -> None:
+    def fail(error: OSError) -> NoReturn:
         where = str(error.filename or package.path)
         raise PackagePathError(package.name, where, f"cannot be read: {error.strerror}") from error
 
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     for folder in folders:
         for root, below, names in os.walk(folder, onerror=fail):
             below[:] = sorted(name for name in below if name != "__pycache__")
             if not package.recursive:
                 below.clear()
-            real = os.path.realpath(root)
-            new = [] if real in seen else names
-            seen.add(real)
+            try:
+                found = os.stat(root)  # noqa: PTH116 - hot
+            except OSError as error:
+                fail(error)
+            here = (found.st_dev, found.st_ino)
+            new = [] if here in seen else names
+            seen.add(here)
             yield root, sorted(name for name in new if _is_candidate(name))
 
 
@@ -393,7 +397,7 @@ def _row(
 def _identifier(value: Any, path: str, package: str) -> str:
     if not isinstance(value, str) or not value.strip():
         problem = f"revision is {value!r}, it must be a text that is not empty"
-    elif _RESERVED.fullmatch(value):
+    elif "@" in value or _RESERVED.fullmatch(value):
         problem = f"revision is {value!r}, which means something else in a target"
     elif len(value) > LONGEST:
         problem = f"revision has {len(value)} characters, at most {LONGEST} can be recorded"
