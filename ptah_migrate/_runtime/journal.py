@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
@@ -31,7 +32,7 @@ from ptah_migrate._runtime.versions import executed
 from ptah_migrate.model import Item, Step
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Insert
     from sqlalchemy.engine import Dialect
 
     from ptah_migrate._runtime.versions import Execute
@@ -122,9 +123,17 @@ class Journal:
     """Writes and reads entries; the caller owns every transaction."""
 
     def __init__(self, schema: str | None = None) -> None:
-        self.table = table(schema)
+        self.schema = schema
+
+    @cached_property
+    def table(self) -> Table:
+        """The table; who has nothing to do needs none."""
+        return table(self.schema)
+
+    @cached_property
+    def _insert(self) -> Insert:
         # Inline: PostgreSQL is not asked for the next id in a statement of its own.
-        self._insert = self.table.insert().inline()
+        return self.table.insert().inline()
 
     def _last(self, dialect: Dialect) -> str:
         """Return the query of the newest entry of each package, and of its newest one done."""
