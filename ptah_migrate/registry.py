@@ -174,8 +174,11 @@ def make_package(
         tables=None if tables is None else _texts(name, "tables", tables),
         options=options,
         attributes=_mapping(name, "attributes", attributes),
-        origin=origin or Origin(Source.APPLICATION),
+        origin=origin or _APPLICATION,
     )
+
+
+_APPLICATION = Origin(Source.APPLICATION)
 
 
 # What a registration says comes from files that nobody type-checked.
@@ -190,6 +193,8 @@ def _check_name(name: object) -> None:
 
 
 def _paths(name: str, path: object) -> tuple[str, ...]:
+    if isinstance(path, str) and path:
+        return (path,)
     given = (path,) if isinstance(path, str | PathLike) else path
     if isinstance(given, Iterable):
         paths = [fspath(p) if isinstance(p, PathLike) else p for p in given]

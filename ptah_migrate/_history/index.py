@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -199,22 +200,24 @@ class AllHeads:
         self.packages = tuple(packages)
         self.key = repr([(p.name, p.paths, p.recursive) for p in self.packages])
         self._found = cache.load("heads", self.key)
-        self._search_path: list[list[Any]] | None = None
+        self._standing: dict[str, list[Any]] = {}
 
     def load(self) -> dict[str, Heads]:
         """Return the heads that are known still."""
+        found: dict[str, Heads] = {}
+        standing: dict[str, list[Any]] = {}
         try:
             rows = self._found["packages"] if self._found is not None else {}
-            return {
-                package.name: Heads(
-                    tuple(Head(id_, tuple(labels), doc) for id_, labels, doc in row[2]),
-                    tuple(row[3]),
-                )
-                for package in self.packages
-                if (row := rows.get(package.name)) and self._stands(package, row)
-            }
+            for package in self.packages:
+                row = rows.get(package.name)
+                if row and self._stands(package, row):
+                    standing[package.name] = row
+                    described = [Head(id_, tuple(labels), doc) for id_, labels, doc in row[2]]
+                    found[package.name] = Heads(tuple(described), tuple(row[3]))
         except (LookupError, TypeError, ValueError, AttributeError):
             return {}
+        self._standing = standing
+        return found
 
     def _stands(self, package: Package, row: list[Any]) -> bool:
         return (
@@ -226,20 +229,22 @@ class AllHeads:
     def _still_found(self, package: Package, folders: list[str]) -> bool:
         """Return whether the registered paths still mean these folders."""
         for path, folder in zip(package.paths, folders, strict=True):
-            if is_moved(path, folder):
-                return False
+            if path == folder:
+                continue
             module = path.partition(":")[0]
-            if path != folder and module not in sys.modules and not self._same_search_path():
+            if module in sys.modules:
+                if is_moved(path, folder):
+                    return False
+            elif not self._search_path.finds(module, folder):
                 return False
         return True
 
-    def _same_search_path(self) -> bool:
-        if self._search_path is None:
-            self._search_path = cache.search_path()
-        return bool(self._found["path"] == self._search_path)
+    @cached_property
+    def _search_path(self) -> cache.SearchPath:
+        return cache.SearchPath(self._found["path"])
 
     def store(self, histories: Iterable[History]) -> None:
-        """Keep the heads of installed histories, if that is news."""
+        """Keep the heads of histories that had to be read, if they are installed ones."""
         rows = {
             history.package: [
                 *(history.kept.folders, history.kept.heads),
@@ -252,8 +257,5 @@ class AllHeads:
         }
         if not rows:
             return
-        path = cache.search_path()
-        known = self._found if isinstance(self._found, dict) else {}
-        old = known.get("packages", {}) if known.get("path") == path else {}
-        if any(old.get(name) != row for name, row in rows.items()):
-            cache.store("heads", self.key, {"path": path, "packages": {**old, **rows}})
+        value = {"path": cache.search_path(), "packages": {**self._standing, **rows}}
+        cache.store("heads", self.key, value)
