@@ -8,10 +8,9 @@ a step that a database without transactional DDL left half-way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -46,8 +45,10 @@ FAILED = "failed"
 _HOW = {"upgrade": "run", "downgrade": "run", "seeded": "seeded", "stamped": "stamped"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+# Named tuples: a status of many packages makes two of each.
+
+
+class Entry(NamedTuple):
     """One entry, as far as the status of a package needs it."""
 
     package: str
@@ -63,8 +64,7 @@ class Entry:
         return _HOW.get(self.operation, "") if self.state == DONE else ""
 
 
-@dataclass(frozen=True, slots=True)
-class LastWords:
+class LastWords(NamedTuple):
     """The newest entry of a package, and its newest one of something that was done."""
 
     newest: Entry
