@@ -60,14 +60,14 @@ class Heads(NamedTuple):
 
 class Kept(NamedTuple):
     """
-    The files of a history, by their folders, and the stamps they had.
+    The names of a history's files, by their folders, and the stamps they had.
 
     ``digest`` is that of the stamps of all files; ``heads`` are the files of
     the head revisions, with theirs.
     """
 
     folders: list[list[Any]]
-    files: list[tuple[str, list[str]]]
+    names: list[tuple[str, list[str]]]
     digest: str
     heads: list[list[Any]]
     installed: bool
@@ -82,7 +82,7 @@ class Kept(NamedTuple):
 
     def paths(self) -> Iterator[str]:
         """Yield the file of each number."""
-        return (f"{folder}{os.sep}{name}" for folder, names in self.files for name in names)
+        return (f"{folder}{os.sep}{name}" for folder, names in self.names for name in names)
 
 
 def confirm(history: History) -> bool:
