@@ -9,6 +9,7 @@ written is not written. Nothing here raises, and nothing waits for a lock.
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import stat
 import sys
@@ -25,7 +26,7 @@ VARIABLE = "PTAH_MIGRATE_CACHE"
 OFF = frozenset({"off", "no", "false", "0"})
 
 # Rises with every change of what is stored, or of how it is read from its source.
-FORMAT = 2
+FORMAT = 3
 _WRITER = f"ptah-migrate {__version__} {FORMAT} {sys.version_info[0]}.{sys.version_info[1]}"
 
 # Two changes within the clock tick of a file system look like one. What was
@@ -129,9 +130,13 @@ def stamp(path: str) -> list[int]:
     that change (``ctime``). A path that is not there has an empty stamp.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116 - hot
+        return stamp_of(os.stat(path))  # noqa: PTH116 - hot
     except (OSError, ValueError):
         return []
+
+
+def stamp_of(found: os.stat_result) -> list[int]:
+    """Return the stamp of what was looked at."""
     size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
     return [found.st_ino, size, found.st_mtime_ns, found.st_ctime_ns]
 
@@ -143,18 +148,62 @@ def stamped(paths: Iterable[str]) -> list[list[Any]]:
 
 def unchanged(stamps: Iterable[Sequence[Any]]) -> bool:
     """Return whether every path still has its stamp."""
-    return all(stamp(path) == was for path, was in stamps)
+    for path, was in stamps:  # noqa: SIM110 - hot
+        if stamp(path) != was:
+            return False
+    return True
 
 
-def settled(stamps: Iterable[Sequence[Any]], now: int) -> bool:
+def digest(stamps: Iterable[Stamp]) -> str:
+    """Return what changes with any of many stamps; other Pythons may return something else."""
+    return sha256(marshal.dumps([*stamps], 2)).hexdigest()
+
+
+def settled(stamps: Iterable[Stamp], now: int) -> bool:
     """Return whether the last change is so long ago that the next one would show."""
-    return all(not was or max(was[2], was[3]) < now - SETTLED for _, was in stamps)
+    limit = now - SETTLED
+    return all(not was or (was[2] < limit and was[3] < limit) for was in stamps)
 
 
 def search_path() -> list[list[Any]]:
     """Return what Python finds modules by: the finders, and each folder with its names."""
     finders = [getattr(one, "__name__", type(one).__name__) for one in sys.meta_path]
-    return [["", finders], *([path, _names(path or os.getcwd())] for path in sys.path)]  # noqa: PTH109
+    places = dict.fromkeys(path or os.getcwd() for path in sys.path)  # noqa: PTH109 - hot
+    return [["", finders], *([place, _digest(place)] for place in places)]
+
+
+class SearchPath:
+    """
+    What Python finds modules by now, beside what it was.
+
+    Python puts the folder that it is started in, or the script's, in front: that
+    is another one each time, and has nothing to do with the packages in the others.
+    """
+
+    def __init__(self, was: Sequence[Any]) -> None:
+        now = search_path()
+        self._same = now == was
+        self._left: list[str] = []
+        self._new: set[str] = set()
+        if not self._same and now[0] == was[0]:
+            self._compare(was[1:], now[1:])
+
+    def _compare(self, was: Sequence[Any], now: Sequence[Any]) -> None:
+        """Keep the places that are the same, in the same order, and the names in new ones."""
+        left = [one for one in now if one in was]
+        names = [_names(place) for place, digest in now if [place, digest] not in left]
+        if left == [one for one in was if one in left] and None not in names:
+            self._left = [place for place, _ in left]
+            self._new = {name.partition(".")[0].lower() for some in names for name in some or ()}
+
+    def finds(self, module: str, folder: str) -> bool:
+        """Return whether a module that was found in ``folder``, or around it, surely still is."""
+        if self._same:
+            return True
+        top = module.partition(".")[0]
+        return top.lower() not in self._new and any(
+            f"{folder}{os.sep}".startswith(f"{place}{os.sep}{top}{os.sep}") for place in self._left
+        )
 
 
 def distributions() -> list[str]:
@@ -170,12 +219,18 @@ def distributions() -> list[str]:
     return found
 
 
-def _names(path: str) -> str:
-    """Return a digest of the names in a folder that can be modules or distributions."""
+def _names(path: str) -> list[str] | None:
+    """Return the names in a folder that can be modules or distributions; None of an archive."""
     try:
         names = os.listdir(path)  # noqa: PTH208 - hot
     except OSError:
-        return "" if os.path.isdir(path) else repr(stamp(path))  # noqa: PTH112 - hot
+        return None if os.path.isfile(path) else []  # noqa: PTH113 - hot
     ends = (".py", ".pyc", ".so", ".pyd", ".pth", "-info", ".egg", "-link")
-    modules = sorted(name for name in names if "." not in name or name.endswith(ends))
-    return sha256("\0".join(modules).encode(errors="surrogatepass")).hexdigest()[:16]
+    return sorted(name for name in names if "." not in name or name.endswith(ends))
+
+
+def _digest(path: str) -> str:
+    names = _names(path)
+    if names is None:
+        return repr(stamp(path))
+    return sha256("\0".join(names).encode(errors="surrogatepass")).hexdigest()[:16]

@@ -106,8 +106,7 @@ class Requirement:
         return f"{'?' if self.optional else ''}{self.package}:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(NamedTuple):
     """
     One revision file, as read without running it.
 
@@ -117,9 +116,10 @@ class Revision:
     ``unwritten``: it still carries the template's comment that nobody wrote it.
     """
 
+    # A named tuple, and the file as a text: ten thousand are made for one list of histories.
     package: str
     id: str
-    path: Path
+    file: str
     down: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     requires: tuple[Requirement, ...] = ()
@@ -129,6 +129,11 @@ class Revision:
     has_upgrade: bool = True
     has_downgrade: bool = True
     unwritten: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.file)
 
     @property
     def key(self) -> Key:

@@ -13,17 +13,15 @@ import json
 import os
 import re
 import sys
-import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, distributions, entry_points
 from os import PathLike, fspath
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptah_migrate import cache
 from ptah_migrate.errors import (
@@ -35,6 +33,9 @@ from ptah_migrate.errors import (
     UnknownPackageError,
 )
 from ptah_migrate.model import FRESH, Origin, Package, Problem, Source
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "ptah_migrate"
 
@@ -173,8 +174,11 @@ def make_package(
         tables=None if tables is None else _texts(name, "tables", tables),
         options=options,
         attributes=_mapping(name, "attributes", attributes),
-        origin=origin or Origin(Source.APPLICATION),
+        origin=origin or _APPLICATION,
     )
+
+
+_APPLICATION = Origin(Source.APPLICATION)
 
 
 # What a registration says comes from files that nobody type-checked.
@@ -189,6 +193,8 @@ def _check_name(name: object) -> None:
 
 
 def _paths(name: str, path: object) -> tuple[str, ...]:
+    if isinstance(path, str) and path:
+        return (path,)
     given = (path,) if isinstance(path, str | PathLike) else path
     if isinstance(given, Iterable):
         paths = [fspath(p) if isinstance(p, PathLike) else p for p in given]
@@ -352,7 +358,7 @@ def _remember(
     with suppress(TypeError, ValueError, PtahMigrateError):
         # A literal that JSON does not keep as it is would come back as another one.
         kept = tuple(_package(row) for row in json.loads(json.dumps(rows)))
-        if cache.settled(stamps, now) and kept == tuple(packages):
+        if cache.settled((was for _, was in stamps), now) and kept == tuple(packages):
             value = {"path": path, "stamps": stamps, "folders": dict(folders)}
             cache.store("installed", repr(sys.path), {**value, "packages": rows})
 
@@ -389,6 +395,9 @@ _MALFORMED = (OSError, TypeError, ValueError, AttributeError, KeyError)
 
 def _entry_points() -> tuple[list[EntryPoint], list[Problem]]:
     """Return the entry points of our group, in a fixed order, each once."""
+    # With what it loads it takes as long as all of ours; most starts remember what is installed.
+    from importlib.metadata import entry_points
+
     problems: list[Problem] = []
     try:
         found = set(entry_points(group=GROUP))
@@ -399,6 +408,8 @@ def _entry_points() -> tuple[list[EntryPoint], list[Problem]]:
 
 
 def _entry_points_one_by_one() -> tuple[set[EntryPoint], list[Problem]]:
+    from importlib.metadata import distributions
+
     found: set[EntryPoint] = set()
     problems: list[Problem] = []
     for distribution in distributions():
@@ -561,6 +572,8 @@ def read_project(root: Path) -> dict[str, Any]:
         ConfigError: it is not TOML, or cannot be read.
 
     """
+    import tomllib
+
     path = root / "pyproject.toml"
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -287,7 +287,7 @@ def _parsed(package: Package, path: Path, content: bytes) -> Revision | None:
             raise RevisionFileError(
                 package.name, str(path), error.problem, line=error.line
             ) from error
-    return None if found is None else replace(found, path=path)
+    return None if found is None else found._replace(file=str(path))
 
 
 def _mine(package: Package, pieces: _Pieces) -> list[Revision]:

@@ -1,17 +1,11 @@
-"""The command line. Definitions import click and nothing heavier."""
+"""The command line. Definitions import click and nothing heavier; a command is loaded when used."""
 
 from __future__ import annotations
 
 import click
 
 from ptah_migrate import __version__
-from ptah_migrate._cli.authoring import merge, rebase, revision
 from ptah_migrate._cli.group import HELP, Group, common
-from ptah_migrate._cli.models import diff
-from ptah_migrate._cli.packages import branches, heads, history, list_, show
-from ptah_migrate._cli.scaffolding import init, update
-from ptah_migrate._cli.states import check, current, plan, status
-from ptah_migrate._cli.writing import downgrade, populate, populate_alone, stamp, upgrade
 
 
 @click.group(
@@ -40,10 +34,38 @@ def cli() -> None:
     """  # noqa: D301 - click keeps these lines as they are
 
 
-cli.add_section("Write files", init, update, revision, merge, rebase)
-cli.add_section("Change a database", upgrade, downgrade, stamp, populate)
-cli.add_section("Look at a database", status, current, plan, check, diff)
-cli.add_section("Look at packages", list_, history, heads, branches, show)
+# Each command, and the module that it is in.
+cli.add_section(
+    "Write files",
+    init="scaffolding",
+    update="scaffolding",
+    revision="authoring",
+    merge="authoring",
+    rebase="authoring",
+)
+cli.add_section(
+    "Change a database",
+    upgrade="writing",
+    downgrade="writing",
+    stamp="writing",
+    populate="writing",
+)
+cli.add_section(
+    "Look at a database",
+    status="states",
+    current="states",
+    plan="states",
+    check="states",
+    diff="models",
+)
+cli.add_section(
+    "Look at packages",
+    list="packages",
+    history="packages",
+    heads="packages",
+    branches="packages",
+    show="packages",
+)
 
 
 def main() -> None:
@@ -53,6 +75,8 @@ def main() -> None:
 
 def populate_main() -> None:
     """Run ``ptah-populate``."""
+    from ptah_migrate._cli.writing import populate_alone
+
     populate_alone.main(prog_name="ptah-populate")
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import update_wrapper
+from importlib import import_module
 from typing import Any, TypeVar, cast
 
 import click
@@ -52,13 +53,26 @@ class Group(click.Group):
 
     def __init__(self, *args: Any, **extra: Any) -> None:
         super().__init__(*args, **extra)
-        self._sections: dict[str, tuple[click.Command, ...]] = {}
+        self._sections: dict[str, tuple[str, ...]] = {}
+        self._modules: dict[str, str] = {}
 
-    def add_section(self, title: str, *commands: click.Command) -> None:
-        """Add commands that the help lists under a title, in this order."""
-        self._sections[title] = commands
-        for command in commands:
-            self.add_command(command)
+    def add_section(self, title: str, **modules: str) -> None:
+        """Add commands that the help lists under a title, in this order, with their modules."""
+        self._sections[title] = tuple(modules)
+        self._modules.update(modules)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands; none is loaded."""
+        return sorted(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, loaded by now; None where there is none of this name."""
+        if cmd_name in self._modules and cmd_name not in self.commands:
+            module = import_module(f"ptah_migrate._cli.{self._modules[cmd_name]}")
+            for found in vars(module).values():
+                if isinstance(found, click.Command) and found.name in self._modules:
+                    self.commands.setdefault(found.name, found)
+        return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, print what went wrong, exit with its code."""
@@ -69,7 +83,7 @@ class Group(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read ``settings.ini upgrade`` as ``--config settings.ini upgrade``."""
         place = self._first_word(args)
-        if place is not None and args[place] not in self.commands and _is_settings(args[place]):
+        if place is not None and args[place] not in self._modules and _is_settings(args[place]):
             args = [*args[:place], "--config", args[place], *args[place + 1 :]]
         return super().parse_args(ctx, args)
 
@@ -92,10 +106,10 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the named command, or say which one may have been meant."""
-        if args[0] in self.commands or args[0].startswith("-") or ctx.resilient_parsing:
+        if args[0] in self._modules or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         raise UsageError(
-            f"there is no command '{args[0]}'", hint=_meant(args[0], self.commands, ctx)
+            f"there is no command '{args[0]}'", hint=_meant(args[0], self._modules, ctx)
         )
 
     # -- help --------------------------------------------------------------------
@@ -107,12 +121,13 @@ class Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands in their sections, each in one line."""
-        width = max(map(len, self.commands))
-        for title, commands in self._sections.items():
+        width = max(map(len, self._modules))
+        for title, names in self._sections.items():
             with formatter.section(title):
-                for command in commands:
-                    name = str(command.name).ljust(width)
-                    formatter.write(f"{'':>{formatter.current_indent}}{name}  ")
+                for name in names:
+                    command = self.get_command(ctx, name)
+                    assert command is not None, name
+                    formatter.write(f"{'':>{formatter.current_indent}}{name.ljust(width)}  ")
                     formatter.write(f"{command.get_short_help_str(formatter.width)}\n")
 
 

@@ -10,23 +10,23 @@ runner asks it before it runs something, and compares what it runs besides.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptah_migrate import cache
-from ptah_migrate.model import Package, Requirement, Revision
+from ptah_migrate.model import Package
 from ptah_migrate.registry import is_moved
 
 if TYPE_CHECKING:
     from ptah_migrate._history.graph import History
+    from ptah_migrate._history.rows import Row
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-
-# What the row of a revision says beside its id, file, parents and docstring.
-_UPGRADE, _DOWNGRADE, _UNWRITTEN = 1, 2, 4
 
 
 class Head(NamedTuple):
@@ -37,8 +37,10 @@ class Head(NamedTuple):
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
+# Named tuples: to define these takes a fifth of the time, and every start does.
+
+
+class Heads(NamedTuple):
     """What a database at the heads of a history has: see ``History``."""
 
     described: tuple[Head, ...]
@@ -56,12 +58,17 @@ class Heads:
         return cls(tuple(Head(one.id, one.labels, one.doc) for one in found), history.tops)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The stamps of the folders, of the files, and of the files of the head revisions."""
+class Kept(NamedTuple):
+    """
+    The names of a history's files, by their folders, and the stamps they had.
+
+    ``digest`` is that of the stamps of all files; ``heads`` are the files of
+    the head revisions, with theirs.
+    """
 
     folders: list[list[Any]]
-    files: list[list[Any]]
+    names: list[tuple[str, list[str]]]
+    digest: str
     heads: list[list[Any]]
     installed: bool
 
@@ -69,7 +76,13 @@ class Kept:
         """Return whether nothing has changed, as far as it has to be looked at."""
         if not cache.unchanged(self.folders):
             return False
-        return cache.unchanged(self.heads if self.installed and not exact else self.files)
+        if self.installed and not exact:
+            return cache.unchanged(self.heads)
+        return self.digest == cache.digest(map(cache.stamp, self.paths()))
+
+    def paths(self) -> Iterator[str]:
+        """Yield the file of each number."""
+        return (f"{folder}{os.sep}{name}" for folder, names in self.names for name in names)
 
 
 def confirm(history: History) -> bool:
@@ -96,19 +109,22 @@ def load(package: Package, folders: tuple[Path, ...], *, exact: bool) -> History
 
 
 def _kept(found: Mapping[str, Any]) -> Kept:
-    files = found["files"]
-    heads = [files[number] for number in found["watched"]]
-    return Kept(found["folders"], files, heads, bool(found["installed"]))
+    return Kept(
+        *(found["folders"], found["files"], found["digest"], found["watched"]),
+        installed=bool(found["installed"]),
+    )
 
 
 def _history(
     package: Package, folders: tuple[Path, ...], kept: Kept, found: Mapping[str, Any]
 ) -> History:
     from ptah_migrate._history.graph import History, Shape
+    from ptah_migrate._history.rows import Revisions
 
+    rows = {row[0]: row for row in found["revisions"]}
     history = History(
         package.name,
-        _Stored(package.name, kept.files, {row[0]: row for row in found["revisions"]}),
+        Revisions(package.name, rows, list(kept.paths()).__getitem__),
         folders,
         branches=package.branches,
         shape=Shape(
@@ -124,33 +140,35 @@ def _history(
 
 
 def store(
-    package: Package, history: History, roots: Sequence[str], files: Iterable[str], now: int
+    package: Package,
+    history: History,
+    files: Sequence[tuple[str, list[str]]],
+    stamps: Sequence[cache.Stamp],
+    rows: Mapping[str, Row],
+    now: int,
 ) -> None:
     """
-    Keep a history that was just read from ``files`` in ``roots``, beginning at the time ``now``.
+    Keep a history that was just read from ``files``, beginning at the time ``now``.
 
     What was changed so shortly before that another change could look the same is not kept.
     """
-    folders = cache.stamped(roots)
-    if not cache.folder() or not cache.settled(folders, now):
+    folders = cache.stamped(root for root, _ in files)
+    if not cache.folder() or not cache.settled(chain(stamps, (was for _, was in folders)), now):
         return
-    stamps = cache.stamped(files)
-    if not cache.settled(stamps, now) or not all(stamp for _, stamp in stamps):
-        return
-    numbers = {path: number for number, (path, _) in enumerate(stamps)}
-    revisions = history.revisions
-    watched = [numbers[str(revisions[id_].path)] for id_ in history.heads]
+    heads = [rows[id_][1] for id_ in history.heads]
+    paths = [history.revisions[id_].file for id_ in history.heads]
     value = {
         "folders": folders,
-        "files": stamps,
-        "watched": watched,
-        "installed": _installed(roots),
+        "files": files,
+        "digest": cache.digest(stamps),
+        "watched": [[path, stamps[number]] for path, number in zip(paths, heads, strict=True)],
+        "installed": _installed(root for root, _ in files),
         "linear": history.linear,
         "heads": history.heads,
         "bases": history.bases,
         "tops": history.tops,
         "order": history.sorted,
-        "revisions": [_row(one, numbers[str(one.path)]) for one in revisions.values()],
+        "revisions": list(rows.values()),
     }
     cache.store("history", _key(package, history.directories), value)
     history.kept = _kept(value)
@@ -162,80 +180,9 @@ def _key(package: Package, folders: tuple[Path, ...]) -> str:
 
 def _installed(folders: Iterable[str]) -> bool:
     """Return whether a package manager keeps these folders; a link to a checkout is none."""
-    return all(not _INSTALLED.isdisjoint(Path(folder).resolve().parts) for folder in folders)
-
-
-def _row(revision: Revision, file: int) -> list[Any]:
-    flags = (
-        (_UPGRADE if revision.has_upgrade else 0)
-        | (_DOWNGRADE if revision.has_downgrade else 0)
-        | (_UNWRITTEN if revision.unwritten else 0)
-    )
-    row = [revision.id, file, revision.down, revision.doc, flags]
-    more = [
-        revision.depends_on,
-        [str(one) for one in revision.requires],
-        [str(one) for one in revision.run_before],
-        revision.labels,
-    ]
-    return [*row, *more] if any(more) else row
-
-
-class _Stored(Mapping[str, Revision]):
-    """The revisions of an index, each made when it is first asked for."""
-
-    def __init__(self, package: str, files: list[list[Any]], rows: Mapping[str, list[Any]]) -> None:
-        self._package = package
-        self._files = files
-        self._rows = rows
-        self._made: dict[str, Revision] = {}
-
-    def __getitem__(self, id_: str) -> Revision:
-        found = self._made.get(id_)
-        if found is None:
-            found = self._made[id_] = self._revision(*self._rows[id_])
-        return found
-
-    def __contains__(self, id_: object) -> bool:
-        return id_ in self._rows
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def _revision(
-        self,
-        id_: str,
-        file: int,
-        down: list[str],
-        doc: str,
-        flags: int,
-        depends_on: Iterable[str] = (),
-        requires: Iterable[str] = (),
-        run_before: Iterable[str] = (),
-        labels: Iterable[str] = (),
-    ) -> Revision:
-        return Revision(
-            self._package,
-            id_,
-            Path(self._files[file][0]),
-            tuple(down),
-            tuple(depends_on),
-            tuple(map(_requirement, requires)),
-            tuple(map(_requirement, run_before)),
-            tuple(labels),
-            doc,
-            has_upgrade=bool(flags & _UPGRADE),
-            has_downgrade=bool(flags & _DOWNGRADE),
-            unwritten=bool(flags & _UNWRITTEN),
-        )
-
-
-def _requirement(text: str) -> Requirement:
-    package, _, identifier = text.removeprefix("?").partition(":")
-    return Requirement(package, identifier, text.startswith("?"))
+    # A resolved Path does the same in four times the time.
+    real = map(os.path.realpath, folders)
+    return all(not _INSTALLED.isdisjoint(Path(folder).parts) for folder in real)
 
 
 # -- the heads of all ----------------------------------------------------------------------
@@ -253,22 +200,24 @@ class AllHeads:
         self.packages = tuple(packages)
         self.key = repr([(p.name, p.paths, p.recursive) for p in self.packages])
         self._found = cache.load("heads", self.key)
-        self._search_path: list[list[Any]] | None = None
+        self._standing: dict[str, list[Any]] = {}
 
     def load(self) -> dict[str, Heads]:
         """Return the heads that are known still."""
+        found: dict[str, Heads] = {}
+        standing: dict[str, list[Any]] = {}
         try:
             rows = self._found["packages"] if self._found is not None else {}
-            return {
-                package.name: Heads(
-                    tuple(Head(id_, tuple(labels), doc) for id_, labels, doc in row[2]),
-                    tuple(row[3]),
-                )
-                for package in self.packages
-                if (row := rows.get(package.name)) and self._stands(package, row)
-            }
+            for package in self.packages:
+                row = rows.get(package.name)
+                if row and self._stands(package, row):
+                    standing[package.name] = row
+                    described = [Head(id_, tuple(labels), doc) for id_, labels, doc in row[2]]
+                    found[package.name] = Heads(tuple(described), tuple(row[3]))
         except (LookupError, TypeError, ValueError, AttributeError):
             return {}
+        self._standing = standing
+        return found
 
     def _stands(self, package: Package, row: list[Any]) -> bool:
         return (
@@ -280,20 +229,22 @@ class AllHeads:
     def _still_found(self, package: Package, folders: list[str]) -> bool:
         """Return whether the registered paths still mean these folders."""
         for path, folder in zip(package.paths, folders, strict=True):
-            if is_moved(path, folder):
-                return False
+            if path == folder:
+                continue
             module = path.partition(":")[0]
-            if path != folder and module not in sys.modules and not self._same_search_path():
+            if module in sys.modules:
+                if is_moved(path, folder):
+                    return False
+            elif not self._search_path.finds(module, folder):
                 return False
         return True
 
-    def _same_search_path(self) -> bool:
-        if self._search_path is None:
-            self._search_path = cache.search_path()
-        return bool(self._found["path"] == self._search_path)
+    @cached_property
+    def _search_path(self) -> cache.SearchPath:
+        return cache.SearchPath(self._found["path"])
 
     def store(self, histories: Iterable[History]) -> None:
-        """Keep the heads of installed histories, if that is news."""
+        """Keep the heads of histories that had to be read, if they are installed ones."""
         rows = {
             history.package: [
                 *(history.kept.folders, history.kept.heads),
@@ -306,8 +257,5 @@ class AllHeads:
         }
         if not rows:
             return
-        path = cache.search_path()
-        known = self._found if isinstance(self._found, dict) else {}
-        old = known.get("packages", {}) if known.get("path") == path else {}
-        if any(old.get(name) != row for name, row in rows.items()):
-            cache.store("heads", self.key, {"path": path, "packages": {**old, **rows}})
+        value = {"path": cache.search_path(), "packages": {**self._standing, **rows}}
+        cache.store("heads", self.key, value)

@@ -8,12 +8,10 @@ literal. What cannot be read this way is stated by ``fresh=`` at registration.
 from __future__ import annotations
 
 import ast
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from ptah_migrate import cache
@@ -56,9 +54,11 @@ def tables(history: History) -> HistoryTables:
 
 def _remembered(history: History) -> HistoryTables | None:
     """Return what was read from these very files before."""
-    found = cache.load("tables", _key(history)) if history.kept is not None else None
+    if history.kept is None:
+        return None
+    found = cache.load("tables", _key(history))
     try:
-        if found is None or found[0] != _stamps(history):
+        if found is None or found[0] != history.kept.digest:
             return None
         _, ever, final, everything = found
         return HistoryTables(
@@ -72,18 +72,12 @@ def _read(history: History) -> HistoryTables:
     found = _tables(history)
     if history.kept is not None:
         made = (sorted(found.ever), sorted(found.final), found.everything)
-        cache.store("tables", _key(history), [_stamps(history), *made])
+        cache.store("tables", _key(history), [history.kept.digest, *made])
     return found
 
 
 def _key(history: History) -> str:
     return repr((history.package, [str(folder) for folder in history.directories]))
-
-
-def _stamps(history: History) -> str:
-    """Return the stamps of all files of a history, in short."""
-    assert history.kept is not None, "only what was kept has stamps"
-    return sha256(json.dumps(history.kept.files).encode()).hexdigest()
 
 
 def _tables(history: History) -> HistoryTables:

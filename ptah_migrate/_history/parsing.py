@@ -18,12 +18,21 @@ import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ptah_migrate import cache
 from ptah_migrate._history import index, modules
 from ptah_migrate._history.graph import History
 from ptah_migrate._history.marker import unwritten
+from ptah_migrate._history.rows import (
+    DOWNGRADE,
+    UNWRITTEN,
+    UPGRADE,
+    Revisions,
+    Row,
+    chain,
+    revision,
+)
 from ptah_migrate._history.scan import NAMES, scan
 from ptah_migrate.errors import (
     DuplicateRevisionError,
@@ -47,9 +56,10 @@ _CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
 # What Alembic reads of a module, and our two.
 _NAMES = frozenset(NAMES)
 _UNKNOWN = object()
+_MORE = ("depends_on", "requires", "run_before", "branch_labels")
 
 # These mean something in a target, so a revision could not be named by them.
-_RESERVED = re.compile(r"base|heads?|[+-]\d+|.*@.*", re.DOTALL)
+_RESERVED = re.compile(r"base|heads?|[+-]\d+")
 _NO_PLACE = re.compile(r"base|[+-]\d+")
 LONGEST = 128  # what the version table holds
 
@@ -57,21 +67,29 @@ LONGEST = 128  # what the version table holds
 def read_files(package: Package, folders: tuple[Path, ...]) -> History:
     """Read every file, and keep what they say; what only running one tells is not kept."""
     now = cache.clock()
-    roots: list[str] = []
-    files: list[str] = []
-    ran: list[Path] = []
-    revisions: dict[str, Revision] = {}
-    for path in _files(package, folders, roots):
-        files.append(str(path))
-        found = parse(path, package.name, ran)
-        if found is None:
-            continue
-        other = revisions.setdefault(found.id, found)
-        if other is not found:
-            raise DuplicateRevisionError(package.name, found.id, (str(other.path), str(path)))
-    history = History(package.name, revisions, folders, branches=package.branches)
+    files: list[tuple[str, list[str]]] = []
+    stamps: list[cache.Stamp] = []
+    ran: list[str] = []
+    rows: dict[str, Row] = {}
+    for root, names in _files(package, folders):
+        files.append((root, read := []))
+        for name in names:
+            path = f"{root}{os.sep}{name}"
+            found = _read(path, package.name)
+            if found is None:
+                continue
+            row = parsed(found[0], path, package.name, len(stamps), ran)
+            read.append(name)
+            stamps.append(found[1])
+            if row is not None and rows.setdefault(row[0], row) is not row:
+                other = list(_paths(files))[rows[row[0]][1]]
+                raise DuplicateRevisionError(package.name, row[0], (other, path))
+    revisions = Revisions(package.name, rows, list(_paths(files)).__getitem__)
+    history = History(
+        package.name, revisions, folders, branches=package.branches, shape=chain(rows)
+    )
     if not ran:
-        index.store(package, history, roots, files, now)
+        index.store(package, history, files, stamps, rows, now)
     return history
 
 
@@ -83,73 +101,110 @@ def candidates(package: Package) -> tuple[Path, ...]:
         PackagePathError: a directory is missing, or may not be read.
 
     """
-    return tuple(_files(package, directories(package), []))
+    found = _files(package, directories(package))
+    return tuple(Path(path) for path in _paths(found) if _may_be_revision(path))
 
 
-def _files(package: Package, folders: Iterable[Path], roots: list[str]) -> Iterator[Path]:
-    """Yield candidate files in Alembic's order, each once; add the folders to ``roots``."""
+def _files(package: Package, folders: Iterable[Path]) -> Iterator[tuple[str, list[str]]]:
+    """Yield folders and the names of their Python files in Alembic's order, each once."""
 
-    def fail(error: OSError) -> None:
+    def fail(error: OSError) -> NoReturn:
         where = str(error.filename or package.path)
         raise PackagePathError(package.name, where, f"cannot be read: {error.strerror}") from error
 
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     for folder in folders:
         for root, below, names in os.walk(folder, onerror=fail):
             below[:] = sorted(name for name in below if name != "__pycache__")
             if not package.recursive:
                 below.clear()
-            real = os.path.realpath(root)
-            roots.append(root)
-            if real in seen:
-                continue
-            seen.add(real)
-            yield from (Path(root, name) for name in sorted(names) if _is_candidate(root, name))
+            try:
+                found = os.stat(root)  # noqa: PTH116 - hot
+            except OSError as error:
+                fail(error)
+            here = (found.st_dev, found.st_ino)
+            new = [] if here in seen else names
+            seen.add(here)
+            yield root, sorted(name for name in new if _is_candidate(name))
 
 
-def _is_candidate(root: str, name: str) -> bool:
-    """Return whether it may be a revision file; a link to nowhere may: reading it says so."""
-    if not name.endswith(".py") or name.startswith(("__init__", ".#")):
-        return False
+def _paths(files: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+    return (f"{root}{os.sep}{name}" for root, names in files for name in names)
+
+
+def _is_candidate(name: str) -> bool:
+    return name.endswith(".py") and not name.startswith(("__init__", ".#"))
+
+
+def _may_be_revision(path: str) -> bool:
+    """Return whether it is a file; a link to nowhere may be one: reading it says so."""
     try:
-        return stat.S_ISREG(os.stat(os.path.join(root, name)).st_mode)  # noqa: PTH116, PTH118 - hot
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - hot
     except OSError:
         return True
 
 
-def parse(path: Path, package: str, ran: list[Path] | None = None) -> Revision | None:
+def parse(path: Path, package: str) -> Revision | None:
     """
     Return what one file says of itself, or None when it is not a revision file.
-
-    A file that had to be run for it is added to ``ran``.
 
     Raises:
         RevisionFileError: the file cannot be read or parsed, or its constants
             are not what Alembic takes.
 
     """
-    text = _text(path, package)
-    values, doc = _constants(text, path, package, ran if ran is not None else [])
-    if values is None:
-        return None
-    return _revision(values, doc, text, path, package)
+    file = str(path)
+    found = _read(file, package)
+    row = parsed(found[0], file, package, 0, []) if found is not None else None
+    return None if row is None else revision(package, file, row[0], *row[2:])
 
 
-def _text(path: Path, package: str) -> str:
+def parsed(data: bytes, path: str, package: str, number: int, ran: list[str]) -> Row | None:
+    """
+    Return the row of a file with this content, or None when it is not a revision file.
+
+    A file that had to be run for it is added to ``ran``.
+    """
+    text = _text(data, path, package)
+    values, doc = _constants(text, path, package, ran)
+    return None if values is None else _row(values, doc, text, number, path, package)
+
+
+# A named pipe must not make us wait; what it is, is looked at before anything is read.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _read(path: str, package: str) -> tuple[bytes, cache.Stamp] | None:
+    """Return the content and the stamp of a file; None of what is not one."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hot
-            data = file.readall()
+        descriptor = os.open(path, _FLAGS)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                return None
+            data = os.read(descriptor, found.st_size + 1)
+            while len(data) != found.st_size and (more := os.read(descriptor, 65536)):
+                data += more
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not _may_be_revision(path):
+            return None
+        raise RevisionFileError(package, path, f"cannot be read: {error.strerror}") from error
+    return data, cache.stamp_of(found)
+
+
+def _text(data: bytes, path: str, package: str) -> str:
+    try:
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         text = _decoded(data)
-    except OSError as error:
-        raise RevisionFileError(package, str(path), f"cannot be read: {error.strerror}") from error
     except (SyntaxError, UnicodeError, LookupError) as error:
-        raise RevisionFileError(package, str(path), f"is not Python text: {error}") from error
+        raise RevisionFileError(package, path, f"is not Python text: {error}") from error
     if "\0" in text:
-        raise RevisionFileError(package, str(path), "contains NUL bytes")
-    if not text.strip():
-        raise RevisionFileError(package, str(path), "is empty", hint="restore it, or delete it")
+        raise RevisionFileError(package, path, "contains NUL bytes")
+    if not text or text.isspace():
+        raise RevisionFileError(package, path, "is empty", hint="restore it, or delete it")
     return text
 
 
@@ -161,16 +216,15 @@ def _decoded(data: bytes) -> str:
 
 
 def _constants(
-    text: str, path: Path, package: str, ran: list[Path]
+    text: str, path: str, package: str, ran: list[str]
 ) -> tuple[Mapping[str, Any] | None, str]:
     """Return the constants and the docstring; None for a file that defines no revision."""
+    plain = scan(text)
+    if plain is not None and "revision" in plain[0] and "down_revision" in plain[0]:
+        return plain
     body = _BODY.search(text)
     if body is not None:
-        header = text[: body.start()]
-        plain = scan(header)
-        if plain is not None and _settled(plain[0]):
-            return plain
-        tree = _parsed(header)
+        tree = _parsed(text[: body.start()])
         values = _literals(tree) if tree is not None else {}
         if tree is not None and _settled(values):
             return values, ast.get_docstring(tree) or ""
@@ -183,7 +237,7 @@ def _constants(
         return None, ""
     for name in ("revision", "down_revision"):
         if name not in values:
-            raise RevisionFileError(package, str(path), f"has no {name}", hint=_MISSING[name])
+            raise RevisionFileError(package, path, f"has no {name}", hint=_MISSING[name])
     return values, ast.get_docstring(tree) or ""
 
 
@@ -223,14 +277,14 @@ def _tree(text: str) -> ast.Module:
         return ast.parse(text)
 
 
-def _parsed_or_fail(text: str, path: Path, package: str) -> ast.Module:
+def _parsed_or_fail(text: str, path: str, package: str) -> ast.Module:
     try:
         return _tree(text)
     except SyntaxError as error:
         problem = "has conflict markers" if _CONFLICT.search(text) else f"syntax error: {error.msg}"
-        raise RevisionFileError(package, str(path), problem, line=error.lineno) from error
+        raise RevisionFileError(package, path, problem, line=error.lineno) from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise RevisionFileError(package, str(path), f"cannot be parsed: {error}") from error
+        raise RevisionFileError(package, path, f"cannot be parsed: {error}") from error
 
 
 def _literals(tree: ast.Module) -> dict[str, Any]:
@@ -298,13 +352,31 @@ def _value(node: ast.expr | None, known: Mapping[str, Any]) -> Any:
         return _UNKNOWN
 
 
-def _executed(path: Path, package: str) -> dict[str, Any]:
+def _executed(path: str, package: str) -> dict[str, Any]:
     """Run the file for its constants, where they are computed."""
-    module = modules.load(path, package)
+    module = modules.load(Path(path), package)
     return {name: getattr(module, name) for name in _NAMES if hasattr(module, name)}
 
 
-def _revision(values: Mapping[str, Any], doc: str, text: str, path: Path, package: str) -> Revision:
+def _row(
+    values: Mapping[str, Any], doc: str, text: str, number: int, path: str, package: str
+) -> Row:
+    down = values["down_revision"]
+    row = (
+        _identifier(values["revision"], path, package),
+        number,
+        _words(down, "down_revision", path, package) if down is not None else (),
+        doc.strip().partition("\n")[0].strip(),
+        (UPGRADE if "\ndef upgrade(" in text or _UPGRADE.search(text) else 0)
+        | (DOWNGRADE if "\ndef downgrade(" in text or _DOWNGRADE.search(text) else 0)
+        | (UNWRITTEN if unwritten(text) else 0),
+    )
+    for name in _MORE:
+        if values.get(name) is not None:
+            break
+    else:
+        return row
+
     def words(name: str) -> tuple[str, ...]:
         return _words(values.get(name), name, path, package)
 
@@ -313,36 +385,28 @@ def _revision(values: Mapping[str, Any], doc: str, text: str, path: Path, packag
     far = [*words("requires"), *(word for word in depends if ":" in word)]
     wishes = [_requirement(word, path, package) for word in far]
     near += [wish.id for wish in wishes if wish.package == package]
-    down = words("down_revision")
-    return Revision(
-        package=package,
-        id=_identifier(values["revision"], path, package),
-        path=path,
-        down=down,
-        depends_on=tuple(id_ for id_ in dict.fromkeys(near) if id_ not in down),
-        requires=tuple(wish for wish in wishes if wish.package != package),
-        run_before=tuple(_requirement(word, path, package) for word in words("run_before")),
-        labels=words("branch_labels"),
-        doc=doc.strip().partition("\n")[0].strip(),
-        has_upgrade="\ndef upgrade(" in text or _UPGRADE.search(text) is not None,
-        has_downgrade="\ndef downgrade(" in text or _DOWNGRADE.search(text) is not None,
-        unwritten=unwritten(text),
+    return (
+        *row,
+        [id_ for id_ in dict.fromkeys(near) if id_ not in row[2]],
+        [str(wish) for wish in wishes if wish.package != package],
+        [str(_requirement(word, path, package)) for word in words("run_before")],
+        words("branch_labels"),
     )
 
 
-def _identifier(value: Any, path: Path, package: str) -> str:
+def _identifier(value: Any, path: str, package: str) -> str:
     if not isinstance(value, str) or not value.strip():
         problem = f"revision is {value!r}, it must be a text that is not empty"
-    elif _RESERVED.fullmatch(value):
+    elif "@" in value or _RESERVED.fullmatch(value):
         problem = f"revision is {value!r}, which means something else in a target"
     elif len(value) > LONGEST:
         problem = f"revision has {len(value)} characters, at most {LONGEST} can be recorded"
     else:
         return value
-    raise RevisionFileError(package, str(path), problem)
+    raise RevisionFileError(package, path, problem)
 
 
-def _words(value: Any, name: str, path: Path, package: str) -> tuple[str, ...]:
+def _words(value: Any, name: str, path: str, package: str) -> tuple[str, ...]:
     """Return a constant as Alembic takes it: None, a text, or several texts."""
     if value is None or value == "":
         return ()
@@ -351,14 +415,14 @@ def _words(value: Any, name: str, path: Path, package: str) -> tuple[str, ...]:
     if isinstance(value, list | tuple | set | frozenset) and all(isinstance(v, str) for v in value):
         ordered = sorted(value) if isinstance(value, set | frozenset) else value
         return tuple(dict.fromkeys(ordered))
-    raise RevisionFileError(package, str(path), f"{name} is {value!r}, it must be text or None")
+    raise RevisionFileError(package, path, f"{name} is {value!r}, it must be text or None")
 
 
-def _requirement(word: str, path: Path, package: str) -> Requirement:
+def _requirement(word: str, path: str, package: str) -> Requirement:
     optional = word.startswith("?")
     name, _, identifier = word.removeprefix("?").partition(":")
     if not name or not identifier or _NO_PLACE.fullmatch(identifier):
         raise RevisionFileError(
-            package, str(path), f"'{word}' must be written package:revision, as in 'other:003'"
+            package, path, f"'{word}' must be written package:revision, as in 'other:003'"
         )
     return Requirement(name, identifier, optional)

@@ -6,10 +6,13 @@ For applications that cannot be loaded, and for machines without Pyramid.
 
 from __future__ import annotations
 
-from configparser import ConfigParser, Error, InterpolationError
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ptah_migrate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from configparser import ConfigParser
 
 # What a section may be called, and the key that names the one behind it.
 _KINDS = ("app", "pipeline", "filter-app", "filter-chain", "composite", "application")
@@ -33,6 +36,8 @@ def read(path: Path, section: str = "") -> dict[str, str]:
 
 
 def _settings(path: Path, name: str, depth: int) -> dict[str, str]:
+    from configparser import InterpolationError
+
     parser = _parsed(path)
     section = _section(parser, path, name)
     try:
@@ -78,6 +83,8 @@ def _here(path: Path) -> dict[str, str]:
 
 
 def _parsed(path: Path) -> ConfigParser:
+    from configparser import ConfigParser, Error
+
     defaults = {key: value.replace("%", "%%") for key, value in _here(path).items()}
     parser = ConfigParser(defaults, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]

@@ -8,9 +8,9 @@ a step that a database without transactional DDL left half-way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -31,7 +31,7 @@ from ptah_migrate._runtime.writes import Write
 from ptah_migrate.model import Item, Step
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Insert
     from sqlalchemy.engine import Dialect
 
 TABLE = "ptah_db_journal"
@@ -43,8 +43,10 @@ FAILED = "failed"
 _HOW = {"upgrade": "run", "downgrade": "run", "seeded": "seeded", "stamped": "stamped"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+# Named tuples: a status of many packages makes two of each.
+
+
+class Entry(NamedTuple):
     """One entry, as far as the status of a package needs it."""
 
     package: str
@@ -60,8 +62,7 @@ class Entry:
         return _HOW.get(self.operation, "") if self.state == DONE else ""
 
 
-@dataclass(frozen=True, slots=True)
-class LastWords:
+class LastWords(NamedTuple):
     """The newest entry of a package, and its newest one of something that was done."""
 
     newest: Entry
@@ -120,9 +121,17 @@ class Journal:
     """Writes and reads entries; the caller owns every transaction."""
 
     def __init__(self, schema: str | None = None) -> None:
-        self.table = table(schema)
+        self.schema = schema
+
+    @cached_property
+    def table(self) -> Table:
+        """The table; who has nothing to do needs none."""
+        return table(self.schema)
+
+    @cached_property
+    def _insert(self) -> Insert:
         # Inline: PostgreSQL is not asked for the next id in a statement of its own.
-        self._insert = self.table.insert().inline()
+        return self.table.insert().inline()
 
     def _last(self, dialect: Dialect) -> str:
         """Return the query of the newest entry of each package, and of its newest one done."""

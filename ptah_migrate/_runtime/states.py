@@ -33,16 +33,19 @@ def of(
         at: its heads, where they are known without that.
 
     """
+    current = at is not None and recorded == tuple(sorted(at.tops)) != ()
     status = PackageStatus(
         package.name,
         package.title,
-        "broken",
+        "current" if current else "broken",
         rows=tuple(recorded),
+        heads=at.heads if at is not None and current else (),
         how=how(words) if recorded else "",
+        problem=half_done(words) if current else "",
         origin=str(package.origin),
     )
-    if at is not None and recorded == tuple(sorted(at.tops)) != ():
-        return replace(status, state="current", heads=at.heads, problem=half_done(words))
+    if current:
+        return status
     history = histories.get(package.name)
     if history is None:
         return replace(status, problem=str(histories.broken[package.name]))

@@ -55,13 +55,13 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the revision files that are opened from here on."""
     module: Any = importlib.import_module("ptah_migrate._history.parsing")
     names: list[str] = []
-    real = module.parse
+    real = module._read
 
-    def parse(path: Path, *args: object) -> object:
-        names.append(path.name)
+    def opened(path: str, *args: object) -> object:
+        names.append(Path(path).name)
         return real(path, *args)
 
-    monkeypatch.setattr(module, "parse", parse)
+    monkeypatch.setattr(module, "_read", opened)
     return names
 
 
@@ -124,6 +124,75 @@ def test_a_module_found_elsewhere_now(
     monkeypatch.syspath_prepend(other.root)
 
     assert heads([installed.package])["blog"].heads == ("001",)
+
+
+def test_started_in_another_folder(
+    place: Path,
+    installed: PackageOnDisk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parsed: list[str],
+) -> None:
+    """Python puts that folder in front: unless it has such a module, all stays as it was."""
+    first = heads([installed.package])
+    before = file_of(place, "heads").stat()
+    (tmp_path / "work" / "other").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "work")
+    for path in place.glob("history-*"):
+        path.unlink()
+    parsed.clear()
+
+    assert heads([installed.package]) == first
+    assert parsed == []
+    assert file_of(place, "heads").stat() == before
+
+
+@pytest.mark.parametrize(
+    "shadow",
+    [
+        pytest.param(lambda work: (work / "blog").mkdir(), id="folder"),
+        pytest.param(lambda work: (work / "blog.py").write_text(""), id="module"),
+        pytest.param(lambda work: (work / "BLOG").mkdir(), id="another case"),
+    ],
+)
+def test_started_in_a_folder_with_such_a_module(
+    place: Path,
+    installed: PackageOnDisk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shadow: Callable[[Path], object],
+) -> None:
+    """What is in front may be what is imported now: only Python knows, and is asked."""
+    heads([installed.package])
+    work = tmp_path / "work"
+    work.mkdir()
+    shadow(work)
+    monkeypatch.syspath_prepend(work)
+    asked: list[Package] = []
+    module = sys.modules["ptah_migrate._history.histories"]
+    real = module.directories
+
+    def directories(package: Package) -> object:
+        asked.append(package)
+        return real(package)
+
+    monkeypatch.setattr(module, "directories", directories)
+
+    heads([installed.package])
+
+    assert asked == [installed.package]
+
+
+def test_no_longer_on_the_search_path(
+    place: Path, installed: PackageOnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that is not found any more has no heads, whatever is remembered."""
+    heads([installed.package])
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(installed.root)])
+    broken: dict[str, PtahMigrateError] = {}
+
+    assert heads([installed.package], broken) == {}
+    assert list(broken) == ["blog"]
 
 
 @pytest.mark.parametrize("kind", ["checkout", "installed"])

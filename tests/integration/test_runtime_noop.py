@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -156,15 +157,15 @@ def test_one_package_costs_one_package(
     blog = make_package("blog", {"001.py": revision_source("001", requires=["crowd:001"])})
     other = make_package("other", {"001": "pass"})
     migrator = Migrator(database.engine, Registry([crowd.package, blog.package, other.package]))
-    module = sys.modules["ptah_migrate._history.parsing"]
+    module = importlib.import_module("ptah_migrate._history.parsing")
     opened: list[Path] = []
-    real = module.parse
+    real = module._read
 
-    def parse(path: Path, *rest: object) -> object:
-        opened.append(path)
+    def read(path: str, *rest: object) -> object:
+        opened.append(Path(path))
         return real(path, *rest)
 
-    monkeypatch.setattr(module, "parse", parse)
+    monkeypatch.setattr(module, "_read", read)
 
     migrator.upgrade("blog")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ptah_migrate._history import History
+from ptah_migrate._history.graph import Shape
+from ptah_migrate._history.rows import Revisions, Row, chain
 from ptah_migrate.errors import (
     MultipleHeadsError,
     PtahMigrateError,
@@ -26,7 +27,7 @@ def revision(
     depends_on: tuple[str, ...] = (),
     labels: tuple[str, ...] = (),
 ) -> Revision:
-    return Revision("blog", id, Path(f"{id}.py"), down, depends_on, labels=labels)
+    return Revision("blog", id, f"{id}.py", down, depends_on, labels=labels)
 
 
 def history(*revisions: Revision, branches: bool = False) -> History:
@@ -328,3 +329,42 @@ def test_any_words(found: History, spec: str, call: str, applied: bool) -> None:
     except PtahMigrateError:
         return
     assert set(ids) <= set(found.revisions)
+
+
+# -- a chain that was not looked at ---------------------------------------------------------
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> dict[str, Row]:
+    """Draw what some files say: mostly a chain, in any order, sometimes anything else."""
+    ids = draw(st.permutations([f"{number:03}" for number in range(draw(st.integers(0, 6)))]))
+    found: dict[str, Row] = {}
+    for number, id_ in enumerate(ids):
+        usual = [f"{int(id_) - 1:03}"] if int(id_) else []
+        some = st.lists(st.sampled_from([*ids, "gone"]), max_size=2, unique=True)
+        down = draw(st.one_of(st.just(usual), st.just(usual), some))
+        more = draw(
+            st.sampled_from(
+                [(), (), ([], ["a:1"], [], []), (["000"], [], [], []), ([], [], [], [f"at_{id_}"])]
+            )
+        )
+        found[id_] = (id_, number, down, "", 0, *more)
+    return found
+
+
+@given(rows())
+def test_the_shape_of_a_chain(found: dict[str, Row]) -> None:
+    """A chain without labels is recognised by its rows; its shape is that of its revisions."""
+    revisions = Revisions("blog", found, "{}.py".format)
+    shape = chain(found)
+    try:
+        read = History("blog", revisions)
+    except PtahMigrateError:
+        assert shape is None
+        return
+
+    assert shape == (
+        Shape(True, read.heads, read.bases, read.tops, read.sorted)
+        if read.linear and not any(revision.labels for revision in revisions.values())
+        else None
+    )

@@ -74,7 +74,7 @@ def test_everything_a_file_says(tmp_path: Path) -> None:
     assert parsed(tmp_path, source) == Revision(
         package="blog",
         id="003",
-        path=tmp_path / "001.py",
+        file=str(tmp_path / "001.py"),
         down=("001", "002"),
         depends_on=("000", "002c", "002b"),
         requires=(
@@ -244,7 +244,7 @@ def test_encodings_and_line_ends(tmp_path: Path, data: bytes, doc: str, newline:
 
     found = parsed(tmp_path, data.replace(b"\n", newline))
 
-    assert found == Revision("blog", "2", tmp_path / "001.py", ("1",), doc=doc)
+    assert found == Revision("blog", "2", str(tmp_path / "001.py"), ("1",), doc=doc)
 
 
 @pytest.mark.parametrize(
@@ -406,6 +406,11 @@ def test_what_is_left_alone(tmp_path: Path) -> None:
             "revision = '1'\ndown_revision = 7\n",
             ": down_revision is 7, it must be text or None",
             id="a number as parent",
+        ),
+        pytest.param(
+            "revision = '1'\ndown_revision = None\ndepends_on = False\n",
+            ": depends_on is False, it must be text or None",
+            id="a truth as dependency",
         ),
         pytest.param(
             "revision = '1'\ndown_revision = ('0', None)\n",

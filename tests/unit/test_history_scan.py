@@ -74,7 +74,7 @@ def first_line(doc: str) -> str:
 def scanned(header: str) -> tuple[dict[str, Any], str] | None:
     """Return what the scan makes of a header."""
     found = scan(header)
-    return None if found is None else (found[0], first_line(found[1]))
+    return None if found is None else (dict(found[0]), first_line(found[1]))
 
 
 @pytest.mark.parametrize("header", [ALEMBIC, OURS, "", "\n# nothing\n"])
@@ -125,6 +125,28 @@ def test_plain_headers_are_recognised(header: str) -> None:
 def test_other_headers_are_left_to_the_parser(line: str) -> None:
     """What is not plain is not guessed."""
     assert scan(f"{line}\nimport os\n") is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("def upgrade():\n    pass\n", id="a function"),
+        pytest.param("def upgrade():\n    pass\nrevision = 'b'\n", id="another id below it"),
+        pytest.param("def upgrade():\n    '''\nrevision = 'b'\n'''\n", id="text below it"),
+    ],
+)
+@pytest.mark.parametrize("header", [ALEMBIC, OURS, "\n'''a\ndef upgrade(): b'''\n"])
+def test_the_header_ends_at_the_first_function(header: str, body: str) -> None:
+    """What stands below the first function is not looked at; a docstring is no function."""
+    text = header.removeprefix("\n")
+
+    assert scanned(text + body) == parsed(text)
+
+
+@pytest.mark.parametrize("line", ["class A:", "@decorated", "async def a():", "def\ta():"])
+def test_what_else_ends_a_header(line: str) -> None:
+    """A header that something else ends is left to the parser."""
+    assert scan(f"{OURS.strip()}\n{line}\n    pass\n\n\ndef upgrade():\n    pass\n") is None
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)

@@ -36,6 +36,11 @@ print("modules:", json.dumps(sorted(sys.modules)), file=sys.stderr)
 
 def loaded_by(code: str, *args: str, cwd: Path) -> set[str]:
     """Run code in a new interpreter and return the modules of ``HEAVY`` it then has."""
+    return HEAVY.keys() & modules_of(code, *args, cwd=cwd)
+
+
+def modules_of(code: str, *args: str, cwd: Path) -> set[str]:
+    """Run code in a new interpreter and return the modules it then has."""
     done = subprocess.run(
         [sys.executable, "-c", code, *args],
         cwd=cwd,
@@ -45,8 +50,7 @@ def loaded_by(code: str, *args: str, cwd: Path) -> set[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    modules = json.loads(done.stderr.rpartition("modules:")[2])
-    return HEAVY.keys() & set(modules)
+    return set(json.loads(done.stderr.rpartition("modules:")[2]))
 
 
 def test_import_is_light(tmp_path: Path) -> None:
@@ -65,6 +69,14 @@ def test_import_is_light(tmp_path: Path) -> None:
 def test_help_is_light(tmp_path: Path, words: list[str]) -> None:
     """Help, and with it the completion of words, loads no library that takes time."""
     assert loaded_by(RUN, json.dumps(words), cwd=tmp_path) == set()
+
+
+def test_one_command_loads_no_other(tmp_path: Path) -> None:
+    """A command loads the module it is in; those of the others are loaded for the list of all."""
+    others = {f"ptah_migrate._cli.{name}" for name in ("authoring", "packages", "scaffolding")}
+
+    assert not others & modules_of(RUN, json.dumps(["upgrade", "--help"]), cwd=tmp_path)
+    assert others <= modules_of(RUN, json.dumps(["--help"]), cwd=tmp_path)
 
 
 @pytest.mark.parametrize("name", ptah_migrate.__all__)

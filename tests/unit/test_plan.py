@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +49,7 @@ def rev(
     return Revision(
         package="",
         id=id,
-        path=Path(f"{id}.py"),
+        file=f"{id}.py",
         down=down,
         depends_on=tuple(depends_on.split()),
         requires=tuple(map(wish, requires.split())),
@@ -90,7 +89,7 @@ def facts(
 
 
 def _owned(revision: Revision, package: str) -> Revision:
-    return Revision(package, *(getattr(revision, name) for name in Revision.__slots__[1:]))
+    return Revision(package, *(getattr(revision, name) for name in Revision._fields[1:]))
 
 
 def targets(*texts: str) -> list[Target]:
