@@ -115,6 +115,12 @@ class History:
         needed = {p for revision in self.revisions.values() for p in self.parents(revision.id)}
         return tuple(id_ for id_ in self.revisions if id_ not in needed)
 
+    @cached_property
+    def wishes(self) -> tuple[Revision, ...]:
+        """The revisions that name revisions of other packages: ``requires``, ``run_before``."""
+        some = getattr(self.revisions, "richer", self.revisions.values)()
+        return tuple(one for one in some if one.requires or one.run_before)
+
     def parents(self, id_: str) -> tuple[str, ...]:
         """Every revision that must be applied before this one, dependencies included."""
         revision = self.revisions[id_]

@@ -18,6 +18,7 @@ from ptah_migrate.model import Requirement, Revision
 UPGRADE, DOWNGRADE, UNWRITTEN = 1, 2, 4
 
 Row = Sequence[Any]
+PLAIN = 5  # values of a row that only says its id, file, parents and docstring
 
 
 def revision(
@@ -69,6 +70,10 @@ class Revisions(Mapping[str, Revision]):
             id_, file, *rest = self._rows[id_]
             found = self._made[id_] = revision(self._package, self._path(file), id_, *rest)
         return found
+
+    def richer(self) -> Iterator[Revision]:
+        """Yield the revisions that say more than what a plain one does; no other one is made."""
+        return (self[id_] for id_, row in self._rows.items() if len(row) > PLAIN)
 
     def __contains__(self, id_: object) -> bool:
         return id_ in self._rows

@@ -122,10 +122,10 @@ def _waiting(packages: Registry) -> frozenset[str]:
     needs: dict[str, set[str]] = {}
     for package in packages:
         try:
-            revisions = read(package).revisions.values()
+            wishes = read(package).wishes
         except PtahMigrateError:
             continue  # the upgrade will say so
-        needs[package.name] = {need.package for one in revisions for need in one.requires}
+        needs[package.name] = {need.package for one in wishes for need in one.requires}
     waiting: set[str] = set()
     while more := {
         name

@@ -90,9 +90,7 @@ def reach(names: Iterable[str], histories: Mapping[str, History]) -> tuple[str, 
         found[name] = None
         history = histories.get(name)
         if history is not None:
-            stack.extend(
-                sorted({q.package for r in history.revisions.values() for q in r.requires})
-            )
+            stack.extend(sorted({one.package for rev in history.wishes for one in rev.requires}))
     return tuple(found)
 
 
@@ -161,11 +159,11 @@ class _Upgrade:
         return new
 
     def seed(self, history: History, fresh: Fresh) -> list[Revision]:
-        """Record the package's heads instead of running its revisions; return these."""
+        """Record the package's heads instead of running its revisions; return what they wish."""
         self.seeds[history.package] = Seed(
             history.package, tuple(sorted(history.tops)), fresh.reason, fresh.create
         )
-        return list(history.revisions.values())
+        return list(history.wishes)
 
     def _check(self, revision: Revision) -> None:
         if not revision.has_upgrade and revision.package not in self.seeds:
@@ -230,7 +228,7 @@ class _Upgrade:
             others = self.facts.refers.get(seed.package, ())
             yield from (key for key in nodes if key.package in others)
         if seed.rows:
-            for revision in self.facts.history(seed.package).revisions.values():
+            for revision in self.facts.history(seed.package).wishes:
                 for requirement in revision.requires:
                     yield from _keys(requirement, revision, self.facts)
 

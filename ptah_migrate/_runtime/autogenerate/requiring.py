@@ -87,7 +87,7 @@ def _known(own: History | None, other: str, history: History, revision: str) -> 
         return False
     named = [
         one.id
-        for mine in own.revisions.values()
+        for mine in own.wishes
         for one in mine.requires
         if one.package == other and not one.optional and one.id in history.revisions
     ]
