@@ -66,7 +66,7 @@ class _Installed:
 
 
 def _current() -> tuple[Any, ...]:
-    return tuple(module.__dict__.get("_proxy") for module in (alembic.context, alembic.op))
+    return (alembic.context.__dict__.get("_proxy"), alembic.op.__dict__.get("_proxy"))
 
 
 def transaction(context: MigrationContext) -> AbstractContextManager[Any]:
