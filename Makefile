@@ -43,7 +43,7 @@ demo: $(READY) ## make a package in a temporary directory, write a revision, upg
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-bench: $(READY_BENCH) ## what commands cost, beside Alembic and the floors; two minutes
+bench: $(READY_BENCH) ## what commands cost, beside Alembic and the floors; two to three minutes
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 bench-full: $(READY_BENCH) ## the same with 100 and 1,000 packages, on every database; hours

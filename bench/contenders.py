@@ -37,10 +37,12 @@ class Contender:
     title: ClassVar[str]
     versions: ClassVar[str]  # where the first package's last version is taken back
 
-    def __init__(self, tree: Tree, url: str) -> None:
+    def __init__(self, tree: Tree, url: str, turn: int = 0) -> None:
         self.tree = tree
         self.url = url
         self.first = tree.size.names[0]
+        # A folder where a file was written a moment ago is another case than one at rest.
+        self.resting = tree.size.names[turn % tree.size.packages]
         self.newest = list(operations(tree.size, self.first))[-1]
         self.before = tree.size.ids[-2] if tree.size.revisions > 1 else ""
 
@@ -334,7 +336,7 @@ class Ours(Contender):
         from ptah_migrate import _authoring
         from ptah_migrate._history import read
 
-        package = self.registry().get(self.first)
+        package = self.registry().get(self.resting)
         self.new = _authoring.revision(package, read(package), message="new").path
 
     def autogenerate(self) -> None:
@@ -425,8 +427,8 @@ class Alembic(Contender):
         made = self.api.revision(
             self.config(),
             message="new",
-            head=f"{self.first}@head",
-            version_path=str(self.tree.labels / self.first),
+            head=f"{self.resting}@head",
+            version_path=str(self.tree.labels / self.resting),
         )
         self.new = Path(made.path)
 
@@ -520,7 +522,7 @@ class AlembicEach(Alembic):
 
     def revision(self) -> None:
         """Write a revision file, which is removed again."""
-        self.new = Path(self.api.revision(self.config(), message="new").path)
+        self.new = Path(self.api.revision(self.config(self.resting), message="new").path)
 
     def command(self, job: str) -> list[str] | None:
         """Return None: there is no one command."""

@@ -47,7 +47,7 @@ def counted() -> Counter[str]:
 def do(spec: dict[str, Any]) -> dict[str, Any]:
     """Do the job of a specification and return what it took."""
     tree = Tree(Path(spec["root"]), Size(*spec["size"]))
-    contender = CONTENDERS[spec["contender"]](tree, spec["url"])
+    contender = CONTENDERS[spec["contender"]](tree, spec["url"], spec["turn"])
     job = spec["job"]
     if job == "record":
         contender.prepare(job)

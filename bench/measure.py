@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import resource
 import statistics
 import subprocess
@@ -242,14 +243,17 @@ class Bench:
         for number in range(-1, self.wanted.repetitions):
             for name, url in taking.items():
                 if number >= 0:
-                    self.results.add(self._key(job, name), lambda: self._do(job, name, url))  # noqa: B023
+                    self.results.add(
+                        self._key(job, name),
+                        lambda: self._do(job, name, url, turn=number),  # noqa: B023
+                    )
                 elif name == "ptah" or job == "noop":  # the others keep nothing between runs
                     self._warm(job, name, url)
 
     def _warm(self, job: str, name: str, url: str) -> None:
         """Do a job once without counting it, and count its statements."""
         try:
-            found = self._do(job, name, url, count=True)
+            found = self._do(job, name, url, turn=-1, count=True)
         except FailedError as failed:
             self.results.missing[self._key(job, name)] = str(failed)
             return
@@ -263,7 +267,9 @@ class Bench:
             return contender.command(_method(job)) is not None
         return contender.takes(_method(job)) and (job != "noop_cold" or name == "ptah")
 
-    def _do(self, job: str, name: str, url: str, *, count: bool = False) -> Mapping[str, object]:
+    def _do(
+        self, job: str, name: str, url: str, *, turn: int = 0, count: bool = False
+    ) -> Mapping[str, object]:
         """Do a job in a process of its own."""
         with tempfile.TemporaryDirectory(prefix="bench-empty-") as empty:
             cache = Path(empty) if job == "noop_cold" else self.tree.root / "cache"
@@ -280,6 +286,7 @@ class Bench:
                 "contender": name,
                 "url": url,
                 "job": _method(job),
+                "turn": turn,
                 "count": count,
             }
             command = [sys.executable, "-m", "bench.job", json.dumps(spec)]
@@ -337,8 +344,14 @@ def output(command: Sequence[str], env: Mapping[str, str], folder: str, limit: f
     except subprocess.TimeoutExpired:
         raise FailedError(f"stopped after {limit:.0f} s") from None
     if done.returncode:
-        raise FailedError(done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
+        raise FailedError(_reason(done.stderr) or f"exit {done.returncode}")
     return done.stdout.strip()
+
+
+def _reason(stderr: str) -> str:
+    """Return the line that names the error: SQLAlchemy puts the statement and a link behind it."""
+    named = re.findall(r"^(?:\w+\.)*\w*(?:Error|Exception): .+", stderr, re.MULTILINE)
+    return named[-1] if named else stderr.strip().rpartition("\n")[2]
 
 
 def process(

@@ -295,6 +295,8 @@ def exponents(results: Results, sizes: dict[str, dict[str, int]]) -> Iterator[st
         cells = ["" if value is None else f"{value:.2f}" for value in found.values()]
         worst = max(v for (_, name), v in found.items() if name == "ptah" and v is not None)
         verdict = "met" if worst <= 1.1 else "**not met**"
+        if job == "upgrade":  # the goal leaves that of SQLite out, where this is measured
+            verdict = f"({verdict}; no goal)"
         yield f"| {JOBS[job]} | {' | '.join(cells)} | {verdict} |"
 
 

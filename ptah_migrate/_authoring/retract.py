@@ -65,7 +65,7 @@ def retract(
         history = read(package)
         newest = _newest(history, applied)
         content = files.read(newest.path) or b""
-        if not (sure or _is_generated(package, content, template, conventions)):
+        if not (sure or _is_generated(history.directories[0], content, template, conventions)):
             raise AuthoringError(
                 f"'{newest.path}' has more in it than its template, it is not removed",
                 hint="if its operations are not needed: --yes removes it all the same",
@@ -101,7 +101,7 @@ def _newest(history: History, applied: Collection[str]) -> Revision:
 
 
 def _is_generated(
-    package: Package, content: bytes, template: Path | None, conventions: Conventions
+    folder: Path, content: bytes, template: Path | None, conventions: Conventions
 ) -> bool:
     """Return whether a template gives this file, apart from what a formatter may change."""
     try:
@@ -110,7 +110,7 @@ def _is_generated(
         found = _told(content)
     except (SyntaxError, ValueError, TypeError, tokenize.TokenError, RecursionError):
         return False
-    own = sources.find(package, conventions.templates).own
+    own = sources.find(folder, conventions.templates).own
     messages = _messages(values.message) if own or template else [values.message]
     return any(
         generated == content or _told(generated) == found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -175,14 +176,14 @@ def revisions(wanted: Sequence[Wanted], *, dry_run: bool = False) -> tuple[NewRe
         AuthoringError, PtahMigrateError: as ``revision``; nothing is left behind.
 
     """
-    folders = sorted({_folder(one.package, one.directory) for one in wanted})
+    folders = [_folder(one.package, one.directory) for one in wanted]
     made: list[_Prepared] = []
     with ExitStack() as stack:
-        for folder in folders:
+        for folder in sorted(set(folders)):
             stack.enter_context(alone(folder))
         ids: dict[str, str] = {}
-        for one in wanted:
-            made.append(_prepared(one, ids))
+        for one, folder in zip(wanted, folders, strict=True):
+            made.append(_prepared(one, folder, ids))
             ids[one.package.name] = made[-1].values.id
         if dry_run:
             return tuple(one.result() for one in made)
@@ -192,7 +193,7 @@ def revisions(wanted: Sequence[Wanted], *, dry_run: bool = False) -> tuple[NewRe
     return tuple(replace(one.result(), problem=one.formatted()) for one in made)
 
 
-def _prepared(one: Wanted, ids: Mapping[str, str]) -> _Prepared:
+def _prepared(one: Wanted, folder: Path, ids: Mapping[str, str]) -> _Prepared:
     operations = laid_out(one.body, one.package)
     coming = tuple(f"{name}:{ids[name]}" for name in one.body.after if name in ids)
     requires = _requires(one.package, (*one.requires, *one.body.requires, *coming))
@@ -208,7 +209,7 @@ def _prepared(one: Wanted, ids: Mapping[str, str]) -> _Prepared:
         one.history,
         one.id,
         decide,
-        one.directory,
+        folder,
         Lookup(file=one.template),
         one.conventions,
     )
@@ -274,7 +275,7 @@ def _refuse_followed(history: History, ids: Sequence[str]) -> None:
 
 
 def _labels(history: History, labels: Sequence[str]) -> tuple[str, ...]:
-    taken = {label for old in history.revisions.values() for label in old.labels}
+    taken = {label for old in history.revisions.values() for label in old.labels} if labels else ()
     for label in labels:
         if not label.isidentifier() or label.lower() in naming.PLACES:
             raise UsageError(
@@ -358,8 +359,9 @@ def _write(
     lookup: Lookup,
     conventions: Conventions,
 ) -> NewRevision:
-    with alone(_folder(package, directory)):
-        prepared = _prepare(package, history, given, decide, directory, lookup, conventions)
+    folder = _folder(package, directory)
+    with alone(folder):
+        prepared = _prepare(package, history, given, decide, folder, lookup, conventions)
         prepared.write()
     return replace(prepared.result(), problem=prepared.formatted())
 
@@ -369,15 +371,14 @@ def _prepare(
     history: History,
     given: str | None,
     decide: Decide,
-    directory: Path | None,
+    folder: Path,
     lookup: Lookup,
     conventions: Conventions,
 ) -> _Prepared:
     """Decide and render everything; the caller keeps other writers out of the folder."""
-    folder = _folder(package, directory)
-    found = sources.find(package, conventions.templates)
-    lookup = replace(lookup, own=found.own)
     known = _as_it_is_now(package, history)
+    found = sources.find(known.directories[0], conventions.templates)
+    lookup = replace(lookup, own=found.own)
     values = decide(known)
     _refuse_half_characters(values.message)
     values = _named(package, known, given, values, folder)
@@ -398,6 +399,8 @@ def _prepare(
 
 def _as_it_is_now(package: Package, history: History) -> History:
     """Return the history again if somebody added or removed a file since it was read."""
+    if history.kept is not None and history.kept.valid(exact=False):
+        return history
     found = {revision.path for revision in history.revisions.values()}
     if found == set(_history.candidates(package)) and history.directories:
         return history
@@ -487,7 +490,8 @@ def _one_of(package: Package, folders: Sequence[Path], directory: Path) -> Path:
 def _stems(folder: Path) -> list[str]:
     """Return the names of all Python files in a folder: each is taken, whatever it holds."""
     try:
-        return sorted(path.stem for path in folder.iterdir() if path.suffix == ".py")
+        names = os.listdir(folder)  # noqa: PTH208 - hot
+        return sorted(name[:-3] for name in names if name.endswith(".py"))
     except OSError as error:
         raise files.cannot("read", error, folder) from error
 
@@ -497,10 +501,11 @@ def _new_id(
 ) -> str:
     """Return the id of the new revision, which no revision, file or label has."""
     if given is None:
-        numbered = [stem for stem in stems if stem.isdigit()]
-        return naming.next_id(package.name, (*history.revisions, *numbered))
+        known = history.revisions
+        numbered = [stem for stem in stems if stem.isdigit() and stem not in known]
+        return naming.next_id(package.name, (*known, *numbered))
     naming.check_id(given)
-    labels = [label for old in history.revisions.values() for label in old.labels]
+    labels = [label for one in history.revisions.values() for label in one.labels]
     other = naming.same(given, (*history.revisions, *stems, *labels))
     if other is None:
         return given
@@ -510,8 +515,8 @@ def _new_id(
             "only in upper and lower case",
             hint="leave -r out to get the next number",
         )
-    known = history.revisions.get(given)
-    raise _exists(package, given, known.path if known else folder / f"{given}.py", given)
+    old = history.revisions.get(given)
+    raise _exists(package, given, old.path if old else folder / f"{given}.py", given)
 
 
 def _exists(

@@ -12,17 +12,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from ptah_migrate._authoring import files, git
 from ptah_migrate._authoring.files import FileChange
 from ptah_migrate._authoring.naming import shown
 from ptah_migrate._authoring.templates import Templates, texts_of
 from ptah_migrate.errors import AuthoringError, ConfigError
-from ptah_migrate.registry import directories
-
-if TYPE_CHECKING:
-    from ptah_migrate.model import Package
 
 LOCK = "templates.lock"
 _FORM = "git+https://example.org/templates.git@v1#folder"
@@ -64,18 +59,18 @@ def check_source(source: str, called: str = "the setting templates") -> None:
         parse(source, called)
 
 
-def find(package: Package, source: str) -> Found:
+def find(folder: Path, source: str) -> Found:
     """
     Return the templates that a package, and then the application, put before ours.
 
-    ``source`` is an absolute folder, ``git+URL[@REF][#FOLDER]``, or nothing.
+    ``folder`` is the first one of the package's revisions. ``source`` is an
+    absolute folder, ``git+URL[@REF][#FOLDER]``, or nothing.
 
     Raises:
         AuthoringError: they cannot be read or fetched.
         ConfigError: ``source`` is not safe, or no folder.
 
     """
-    folder = directories(package)[0]
     beside = texts_of(folder)
     own = (Templates(str(folder), beside),) if beside else ()
     if not source:

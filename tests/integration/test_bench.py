@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import FULL, QUICK, arguments, parts
 from bench.contenders import CONTENDERS, Contender, Core
 from bench.databases import found
 from bench.histories import Size, Tree, end, metadata, operations, write
-from bench.measure import Bench, Results, Wanted
+from bench.measure import Bench, FailedError, Results, Wanted, output
 from bench.report import page
 from tests.helpers import Database, forget, tree
 
@@ -81,6 +83,31 @@ def test_the_same_end_for_everybody(
     assert len(wanted) == 4
     for package in TINY.names:
         forget(package)
+
+
+def test_the_reason_of_a_failure(tmp_path: Path) -> None:
+    """What a failed process is remembered by is its error, not the statement or a link."""
+    code = (
+        "import sqlalchemy as sa\n"
+        "sa.create_engine('sqlite://').connect().exec_driver_sql('SELECT\\n1 FROM a')"
+    )
+
+    with pytest.raises(FailedError) as caught:
+        output([sys.executable, "-c", code], os.environ, str(tmp_path), 60)
+
+    wanted = "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) no such table: a"
+    assert str(caught.value) == wanted
+
+
+def test_growth_alone() -> None:
+    """Growth is measured without the quick set, and beside the full one."""
+    alone, quick, both = (
+        list(parts(arguments(words))) for words in (["--growth"], [], ["--full", "--growth"])
+    )
+
+    assert {part.kinds for part in alone} == {("sqlite-memory",)}
+    assert quick == list(QUICK)
+    assert both == [*FULL, *alone]
 
 
 @pytest.mark.slow

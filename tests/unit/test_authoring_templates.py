@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptah_migrate._authoring import NOT_WRITTEN, templates
-from ptah_migrate._authoring.templates import RevisionValues, render_revision
+from ptah_migrate._authoring.operations import Operations
+from ptah_migrate._authoring.templates import Lookup, RevisionValues, Templates, render_revision
 from ptah_migrate.errors import AuthoringError
 
 HOSTILE = [
@@ -63,6 +64,11 @@ texts = st.lists(
 messages = texts.map(lambda text: re.sub("[\ud800-\udfff]", "", text))
 
 
+def own(template: str) -> Lookup:
+    """Return where somebody's own template of a revision is found."""
+    return Lookup(own=(Templates("own", {"revision.py.jinja": template}),))
+
+
 def test_the_file() -> None:
     """The untouched file holds the constants, two empty functions and a mark in each."""
     text = render_revision(RevisionValues("002", "Add column", ("001",), requires=("other:003",)))
@@ -104,6 +110,28 @@ def test_a_merge_is_complete() -> None:
 
     assert 'down_revision = ("001", "002")\n' in text
     assert NOT_WRITTEN not in text
+
+
+IMPORTING = Operations("import sqlalchemy as sa", "    sa.Column('a')", "    pass")
+EMPTY = Operations("", "    pass", "    pass")
+
+
+@pytest.mark.parametrize("message", ["", "Add column", 'two\n\n"lines"\n'])
+@pytest.mark.parametrize("down", [(), ("001",), ("001", "002"), ("a" * 50, "b" * 50)])
+@pytest.mark.parametrize(("labels", "requires"), [((), ()), (("crm",), ("other:003", "?more:1"))])
+@pytest.mark.parametrize("made", [None, IMPORTING, EMPTY])
+def test_our_own_file_without_jinja(
+    message: str,
+    down: tuple[str, ...],
+    labels: tuple[str, ...],
+    requires: tuple[str, ...],
+    made: Operations | None,
+) -> None:
+    """What is written without loading Jinja is what our template gives, to the byte."""
+    values = RevisionValues("003", message, down, labels, requires, made)
+    extending = own('{% extends "ptah_migrate/revision.py.jinja" %}')
+
+    assert render_revision(values) == render_revision(values, extending)
 
 
 def test_same_values_same_bytes() -> None:
@@ -203,15 +231,10 @@ def test_a_broken_template_is_noticed(source: str, problem: str) -> None:
         pytest.param("revision = 'x'", "made an unusable file", id="other constants"),
     ],
 )
-def test_an_unusable_template(
-    template: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unusable_template(template: str, problem: str) -> None:
     """A template that fails is one clear error."""
-    (tmp_path / "revision.py.jinja").write_text(template)
-    monkeypatch.setattr(templates, "locate", lambda kind: tmp_path)
-
     with pytest.raises(AuthoringError, match=re.escape(problem)):
-        render_revision(RevisionValues("001"))
+        render_revision(RevisionValues("001"), own(template))
 
 
 def test_templates_of_an_installed_wheel(tmp_path: Path) -> None:

@@ -79,6 +79,20 @@ def test_one_command_loads_no_other(tmp_path: Path) -> None:
     assert others <= modules_of(RUN, json.dumps(["--help"]), cwd=tmp_path)
 
 
+def test_a_revision_file_is_light(tmp_path: Path) -> None:
+    """A revision file of our own template is written without the library of templates."""
+    folder = tmp_path / "src/blog/migrations"
+    folder.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text(
+        "[project]\nname = 'blog'\nversion = '1'\n"
+        "[project.entry-points.ptah_migrate]\nblog = 'blog:migrations'\n"
+    )
+    (folder.parent / "__init__.py").touch()
+
+    assert loaded_by(RUN, json.dumps(["revision", "-m", "First"]), cwd=tmp_path) == set()
+    assert [path.name for path in folder.iterdir()] == ["001.py"]
+
+
 @pytest.mark.parametrize("name", ptah_migrate.__all__)
 def test_public_name(name: str) -> None:
     """Every public name is there, and is offered."""
