@@ -12,14 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ptah_migrate._pyramid import (
-        BeforeCreateDbSchema,
-        DatabaseMigrated,
-        includeme,
-        populate,
-        register_migration,
-        suspended,
-    )
+    from ptah_migrate._pyramid.declare import populate, register_migration
+    from ptah_migrate._pyramid.directives import includeme
+    from ptah_migrate._pyramid.events import BeforeCreateDbSchema, DatabaseMigrated
+    from ptah_migrate._pyramid.state import suspended
     from ptah_migrate._runtime import Migrator
     from ptah_migrate.errors import PtahMigrateError
     from ptah_migrate.model import POPULATE_DB_SCHEMA, Package, PackageStatus, Plan, Report
@@ -49,8 +45,8 @@ __all__ = [
 
 _HOMES = {
     "POPULATE_DB_SCHEMA": "model",
-    "BeforeCreateDbSchema": "_pyramid",
-    "DatabaseMigrated": "_pyramid",
+    "BeforeCreateDbSchema": "_pyramid.events",
+    "DatabaseMigrated": "_pyramid.events",
     "Migrator": "_runtime",
     "Package": "model",
     "PackageStatus": "model",
@@ -59,11 +55,11 @@ _HOMES = {
     "Registry": "registry",
     "Report": "model",
     "discover": "registry",
-    "includeme": "_pyramid",
+    "includeme": "_pyramid.directives",
     "make_package": "registry",
-    "populate": "_pyramid",
-    "register_migration": "_pyramid",
-    "suspended": "_pyramid",
+    "populate": "_pyramid.declare",
+    "register_migration": "_pyramid.declare",
+    "suspended": "_pyramid.state",
 }
 
 

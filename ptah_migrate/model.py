@@ -2,7 +2,8 @@
 The values that the layers hand one another.
 
 All are frozen: a layer returns a new value, it never changes one it was given.
-Nothing here touches a database, a file, or a library.
+Nothing here touches a database, a file, or a library. Most are named tuples: a
+dataclass takes three times as long to define, and every command waits for it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 # What a registration may say about a database in which the package has no row.
 FRESH = ("auto", "steps", "create")
@@ -35,8 +36,7 @@ class Source(str, Enum):
     ENTRY_POINT = "entry point"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a package was registered; ``str()`` is what people read."""
 
     source: Source
@@ -76,7 +76,7 @@ class Package:
     skip_tables: frozenset[str] = frozenset()
     options: Any = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    origin: Origin = Origin(Source.APPLICATION)
+    origin: Origin = Origin(Source.APPLICATION)  # noqa: RUF009 - a value
 
     @property
     def path(self) -> str:
@@ -94,8 +94,7 @@ class Key(NamedTuple):
         return f"{self.package}:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """A revision's wish about another package's revision; ``optional``: only if registered."""
 
     package: str
@@ -153,8 +152,7 @@ class Direction(str, Enum):
     DOWN = "downgrade"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A package and a place in its history; ``spec`` is Alembic's language (``head``, ``-1``)."""
 
     package: str
@@ -165,8 +163,7 @@ class Target:
         return f"{self.package}:{self.spec}"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One revision to run, and the package's rows before and after it."""
 
     revision: Revision
@@ -199,8 +196,7 @@ class Step:
         return ", ".join(self.revision.down) or "None"
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(NamedTuple):
     """
     Record ``rows`` for a package without running its steps.
 
@@ -241,8 +237,7 @@ class Plan:
         return bool(self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """One item of a plan, finished and committed, and the seconds it took."""
 
     item: Item
@@ -263,8 +258,7 @@ class Report:
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class PackageStatus:
+class PackageStatus(NamedTuple):
     """
     A package as the database and the code see it.
 
@@ -287,100 +281,7 @@ class PackageStatus:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """
-    One difference between a database and the models of a package, in words.
-
-    ``kind`` is Alembic's name of it (``add_column``); ``side`` says who has what
-    the other one lacks: ``models``, ``database``, or ``both``, which differ.
-    """
-
-    table: str
-    words: str
-    kind: str = ""
-    side: str = "both"
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """
-    What a revision does, as Python source that was rendered from the models.
-
-    Attributes:
-        package: whose revision.
-        upgrade: statements of ``upgrade()``, not indented; empty for none.
-        downgrade: statements of ``downgrade()``.
-        imports: import statements that these need.
-        requires: revisions of other packages that must be there before.
-        after: packages whose new revision of the same run must be there before.
-        notes: what was decided where nobody could be asked.
-        changes: what was found, in words, one by one.
-        message: the same in one short line.
-
-    """
-
-    package: str
-    upgrade: str = ""
-    downgrade: str = ""
-    imports: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
-    message: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.upgrade or self.downgrade)
-
-
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """What may have been renamed: a column of ``table``, or a table where that is empty."""
-
-    package: str
-    table: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        return f"{self.table}.{self.old}:{self.new}" if self.table else f"{self.old}:{self.new}"
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """
-    A column that must have a value in every row, and the rows there may be without one.
-
-    ``default`` is the Python source of what they get if nobody says; None where
-    there is no safe one.
-    """
-
-    package: str
-    table: str
-    column: str
-    type: str
-    default: str | None
-
-    def __str__(self) -> str:
-        return f"{self.table}.{self.column}"
-
-
-class Questioner(Protocol):
-    """Answers what the models cannot tell."""
-
-    def renamed(self, rename: Rename) -> bool:
-        """Return whether a thing was renamed; otherwise it is dropped, and another one added."""
-
-    def value(self, fill: Fill, problem: str) -> str | None:
-        """Return what existing rows get, None for the default; ``problem``: of the last answer."""
-
-    def notes(self, package: str) -> tuple[str, ...]:
-        """Return what was decided for a package without asking anybody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something wrong that must not stop the rest: a broken entry point, a conflict."""
 
     subject: str
@@ -388,8 +289,7 @@ class Problem:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PopulateStep:
+class PopulateStep(NamedTuple):
     """One step of data population; the factory is called with the Pyramid registry or None."""
 
     name: str

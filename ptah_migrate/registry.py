@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 from importlib.machinery import PathFinder
 from os import PathLike, fspath
 from pathlib import Path
@@ -464,10 +464,10 @@ def located(name: str, value: str, origin: Origin) -> tuple[Package, ...]:
     folder = _directory(name, spec)
     stub = folder / "__init__.py"
     packages = [
-        make_package(**said, origin=replace(origin, file=str(stub), line=line))
+        make_package(**said, origin=origin._replace(file=str(stub), line=line))
         for line, said in (_registrations(stub) if stub.is_file() else ())
     ]
-    return tuple(packages) or (make_package(name, spec, origin=replace(origin, file=str(folder))),)
+    return tuple(packages) or (make_package(name, spec, origin=origin._replace(file=str(folder))),)
 
 
 def _spec(value: str) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptah_migrate._authoring import layout
+from ptah_migrate.drafts import Body
 from ptah_migrate.errors import AuthoringError
-from ptah_migrate.model import Body, Package
+from ptah_migrate.model import Package
 from ptah_migrate.registry import directories
 
 _USUAL = {"sa": "import sqlalchemy as sa", "op": "from alembic import op"}

@@ -30,7 +30,8 @@ from ptah_migrate.registry import directories
 
 if TYPE_CHECKING:
     from ptah_migrate._history import History
-    from ptah_migrate.model import Body, Package
+    from ptah_migrate.drafts import Body
+    from ptah_migrate.model import Package
 
 # What reading accepts on both sides: ids of old histories have dots and dashes.
 _REQUIREMENT = re.compile(r"\??(?P<package>[A-Za-z0-9_][A-Za-z0-9_.-]*):(?P<id>[\w.-]+)\Z")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ptah_migrate._authoring import NewRevision, Wanted
     from ptah_migrate._cli.session import Session
     from ptah_migrate._runtime import Migrator
-    from ptah_migrate.model import Body, Fill, Questioner, Rename
+    from ptah_migrate.drafts import Body, Fill, Questioner, Rename
 
 
 def run(

@@ -14,7 +14,7 @@ from ptah_migrate.errors import PENDING
 if TYPE_CHECKING:
     from ptah_migrate._cli.session import Session
     from ptah_migrate._runtime import Migrator
-    from ptah_migrate.model import Difference
+    from ptah_migrate.drafts import Difference
 
 Found = Mapping[str, Sequence["Difference"]]
 

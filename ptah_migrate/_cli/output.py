@@ -28,6 +28,15 @@ def be_robust() -> None:
         reconfigure(errors="backslashreplace")
 
 
+def on_terminal() -> bool:
+    """Return whether a person looks at stderr, on a terminal that can take a line back."""
+    return (
+        sys.stderr is not None
+        and sys.stderr.isatty()
+        and os.environ.get("TERM") not in {"dumb", "unknown"}
+    )
+
+
 # The streams that `aside` has put others in place of, the first of them the real one.
 _replaced: list[TextIO] = []
 

@@ -10,22 +10,19 @@ rich is missing, or a step asks a question, there simply is no line.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from ptah_migrate.model import Step
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ptah_migrate._cli.session import Session
     from ptah_migrate._runtime import Migrator
     from ptah_migrate.model import Item, Plan
 
@@ -38,11 +35,8 @@ SMALLEST_BAR = 8
 
 
 @contextmanager
-def shown(session: Session, migrator: Migrator) -> Iterator[None]:
-    """Show how far the migrator is, while the block runs, where a person looks on."""
-    if session.json or session.quiet or not _can_show():
-        yield
-        return
+def shown(migrator: Migrator) -> Iterator[None]:
+    """Show how far the migrator is, while the block runs."""
     line = Line(sys.stderr)
     migrator.starting = line.starting
     try:
@@ -52,19 +46,10 @@ def shown(session: Session, migrator: Migrator) -> Iterator[None]:
         migrator.starting = None
 
 
-def _can_show() -> bool:
-    return (
-        sys.stderr is not None
-        and sys.stderr.isatty()
-        and os.environ.get("TERM") not in {"dumb", "unknown"}
-    )
-
-
 # -- what it says -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a run is: items and packages before this one, and how many there are."""
 
     name: str

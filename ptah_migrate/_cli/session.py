@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from ptah_migrate._cli.settings import Choice
-    from ptah_migrate._pyramid.application import Loaded
+    from ptah_migrate._pyramid.settings import Loaded
     from ptah_migrate._runtime import Migrator
     from ptah_migrate.model import Done, Package
     from ptah_migrate.registry import Registry
@@ -60,11 +60,11 @@ class Session:
     @cached_property
     def _loaded(self) -> Loaded:
         """The settings and the application; says once what cannot be loaded."""
-        from ptah_migrate._pyramid.application import Loaded, load
+        from ptah_migrate._pyramid.settings import Loaded
 
         self._announce()
         config = self.choice.config
-        loaded = load(config, application=not self.no_app) if config else Loaded()
+        loaded = self._load(config) if config else Loaded()
         if loaded.logging:
             output.quiet_alembic(verbose=self.verbose)
         else:
@@ -76,6 +76,11 @@ class Session:
                 "--no-app does not try to load it",
             )
         return loaded
+
+    def _load(self, config: str) -> Loaded:
+        from ptah_migrate._pyramid.application import load
+
+        return load(config, application=not self.no_app)
 
     def _announce(self, *, database: bool = False) -> None:
         """Say first of all what was taken, and why; the application may talk after it."""
@@ -175,8 +180,7 @@ class Session:
         )
 
     def _of_entry_points(self) -> Registry:
-        from ptah_migrate._pyramid.startup import ACTIVE, with_installed
-        from ptah_migrate._pyramid.state import words
+        from ptah_migrate._pyramid.settings import ACTIVE, with_installed, words
 
         own = {package.name: package for package in self.project_packages}
         return with_installed(own, words(self.settings, ACTIVE) or ["*"])
@@ -225,7 +229,7 @@ class Session:
             ConfigError: the settings name no database, or there are none.
 
         """
-        from ptah_migrate._pyramid.startup import migrator_options
+        from ptah_migrate._pyramid.settings import migrator_options
         from ptah_migrate._runtime import Migrator, masked
 
         self._announce(database=not offline)
@@ -261,10 +265,9 @@ class Session:
         return self._bind() if named else engine_for("sqlite://")
 
     def _bind(self) -> Any:
-        from ptah_migrate._pyramid.engine import find
-        from ptah_migrate._runtime import engine_for
-
         if self.choice.url:
+            from ptah_migrate._runtime import engine_for
+
             return engine_for(self._url)
         if not self.choice.config:
             raise ConfigError(
@@ -272,6 +275,8 @@ class Session:
                 hint="ptah-migrate SETTINGS.ini …, or --url sqlite:///app.sqlite, "
                 "or url = … in [tool.ptah_migrate] of pyproject.toml",
             )
+        from ptah_migrate._pyramid.engine import find
+
         return find(self.application, self.settings)
 
 

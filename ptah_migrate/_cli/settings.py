@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ptah_migrate.errors import ConfigError, UsageError
 from ptah_migrate.registry import project_root, read_project
@@ -25,8 +24,7 @@ DEVELOPMENT = "development.ini"
 _CHOOSING = ("url", "config")
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """
     The settings file or the URL that was taken, and why; both empty when there is none.
 
@@ -37,8 +35,8 @@ class Choice:
     config: str = ""
     url: str = ""
     why: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    root: Path = field(default_factory=Path)
+    settings: Mapping[str, Any] = {}
+    root: Path = Path()
 
 
 def choose(config: str, url: str) -> Choice:

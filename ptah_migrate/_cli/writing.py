@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -55,7 +55,7 @@ def upgrade(
     elif dry_run:
         _would(session, migrator.plan(*targets))
     else:
-        with _watched(session, migrator):
+        with watched(session, migrator):
             report = migrator.upgrade(*targets)
         _finished(session, migrator, report)
 
@@ -89,7 +89,7 @@ def downgrade(
         return
     if cascade and not session.yes:
         _ask_about_others(migrator, targets)
-    with _watched(session, migrator):
+    with watched(session, migrator):
         report = migrator.downgrade(*targets, cascade=cascade)
     _finished(session, migrator, report)
 
@@ -208,7 +208,7 @@ def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
     if application is None or step.factory is startup.create_schema:
         session.announce_schema()
         migrator = session.migrator(_progress(session))
-        with _watched(session, migrator):
+        with watched(session, migrator):
             report = migrator.seed()
         if not session.json:
             _where(migrator, report)
@@ -222,11 +222,13 @@ def _run_step(session: Session, step: PopulateStep) -> Sequence[Done]:
 # -- what the commands share ------------------------------------------------------------
 
 
-def _watched(session: Session, migrator: Migrator) -> AbstractContextManager[None]:
-    """Return a block that shows on a terminal how far the migrator is."""
+def watched(session: Session, migrator: Migrator) -> AbstractContextManager[None]:
+    """Return a block that shows how far the migrator is, where a person looks on."""
+    if session.json or session.quiet or not output.on_terminal():
+        return nullcontext()
     from ptah_migrate._cli import progress
 
-    return progress.shown(session, migrator)
+    return progress.shown(migrator)
 
 
 def _progress(session: Session) -> Callable[[Done], None] | None:

@@ -1,17 +1,1 @@
-"""The application's side: directives, scanning, start-up."""
-
-from __future__ import annotations
-
-from ptah_migrate._pyramid.declare import populate, register_migration
-from ptah_migrate._pyramid.directives import includeme
-from ptah_migrate._pyramid.events import BeforeCreateDbSchema, DatabaseMigrated
-from ptah_migrate._pyramid.state import suspended
-
-__all__ = [
-    "BeforeCreateDbSchema",
-    "DatabaseMigrated",
-    "includeme",
-    "populate",
-    "register_migration",
-    "suspended",
-]
+"""The Pyramid side: directives, declarations for a scan, events, what a start-up does."""

@@ -13,30 +13,15 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ptah_migrate._pyramid import inifile
+from ptah_migrate._pyramid.settings import Loaded
 from ptah_migrate._pyramid.state import OURSELVES, suspended
 from ptah_migrate.errors import ConfigError, MissingExtraError
 
 logger = logging.getLogger("ptah.migrate")
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """
-    What a settings file gives.
-
-    ``registry`` is the application's, None when it could not be loaded;
-    ``problem`` says why. ``logging`` tells whether the file configures it.
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    registry: Any = None
-    problem: str = ""
-    logging: bool = False
 
 
 def load(uri: str, *, application: bool = True) -> Loaded:
@@ -67,8 +52,8 @@ def load(uri: str, *, application: bool = True) -> Loaded:
     with _aside():
         found = _application(loader, uri, section) if application else Loaded()
     if found.registry is None:
-        found = replace(found, settings={**_plain(path, section, found), **found.settings})
-    return replace(found, logging=configured)
+        found = found._replace(settings={**_plain(path, section, found), **found.settings})
+    return found._replace(logging=configured)
 
 
 def _plain(path: Path, section: str, found: Loaded) -> Mapping[str, str]:

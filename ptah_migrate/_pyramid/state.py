@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -121,16 +121,6 @@ def may_populate(state: State, settings: Mapping[str, Any]) -> bool:
     if not state.populate:
         return False
     return state.mode is not None or configured_mode(settings) in ("", "upgrade")
-
-
-def words(settings: Mapping[str, Any], name: str) -> list[str]:
-    """Return a setting that is a list: of texts, or one text with spaces, commas, lines."""
-    value = settings.get(name) or ()
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    if isinstance(value, Iterable):
-        return [str(word) for word in value]
-    raise ConfigError(f"the setting {name}, '{value}', is no list", hint=f"{name} = one two")
 
 
 def started_by(script: str | None = None) -> str:

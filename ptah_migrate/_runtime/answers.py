@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ptah_migrate.drafts import Fill, Questioner, Rename
 from ptah_migrate.errors import UsageError
-from ptah_migrate.model import Fill, Questioner, Rename
 
 
 class Unattended:

@@ -24,8 +24,9 @@ from sqlalchemy.types import NullType
 from ptah_migrate._runtime import named, schema, versions
 from ptah_migrate._runtime.contexts import options_of
 from ptah_migrate._runtime.defaults import compare_well
+from ptah_migrate.drafts import Difference
 from ptah_migrate.errors import ModelsError
-from ptah_migrate.model import Difference, Package
+from ptah_migrate.model import Package
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ptah_migrate.drafts import Difference
 from ptah_migrate.errors import PtahMigrateError, TargetError, UnrecordedTablesError
-from ptah_migrate.model import Difference, Package
+from ptah_migrate.model import Package
 
 
 class Action(str, Enum):

@@ -39,14 +39,11 @@ from ptah_migrate.model import (
     POPULATE,
     STAMP,
     UPGRADE,
-    Body,
-    Difference,
     Done,
     Item,
     Package,
     PackageStatus,
     Plan,
-    Questioner,
     Report,
     Target,
 )
@@ -58,6 +55,7 @@ if TYPE_CHECKING:
     from ptah_migrate._runtime.comparison import Comparison
     from ptah_migrate._runtime.ownership import Owners
     from ptah_migrate._runtime.planner import Planner
+    from ptah_migrate.drafts import Body, Difference, Questioner
 
 SEED_POLICIES = ("verify", "trust")
 TRANSACTIONS = ("auto", "step", "package")

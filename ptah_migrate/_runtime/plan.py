@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 
 from ptah_migrate._history import History
@@ -450,7 +450,7 @@ def _plan(nodes: list[_Node], facts: Facts, packages: tuple[str, ...]) -> Plan:
 
 def _item(node: _Node, before: tuple[str, ...], facts: Facts) -> Item:
     if isinstance(node.what, Seed):
-        return replace(node.what, before=before)
+        return node.what._replace(before=before)
     history = facts.history(node.key.package)
     move = history.after_upgrade if node.direction is Direction.UP else history.after_downgrade
     return Step(node.what, node.direction, before, move(before, node.key.id))

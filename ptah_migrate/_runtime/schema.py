@@ -12,8 +12,9 @@ from ptah_migrate import dotted
 from ptah_migrate._history import History
 from ptah_migrate._history import tables as history_tables
 from ptah_migrate._runtime.fresh import TableState
+from ptah_migrate.drafts import Difference
 from ptah_migrate.errors import ConfigError
-from ptah_migrate.model import Difference, Package
+from ptah_migrate.model import Package
 
 
 def metadata(package: Package) -> MetaData | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ptah_migrate._runtime.journal import FAILED, STARTED
@@ -48,16 +47,16 @@ def of(
         return status
     history = histories.get(package.name)
     if history is None:
-        return replace(status, problem=str(histories.broken[package.name]))
-    status = replace(status, heads=history.heads, problem=half_done(words))
+        return status._replace(problem=str(histories.broken[package.name]))
+    status = status._replace(heads=history.heads, problem=half_done(words))
     if unknown := history.unknown(recorded):
         problem = f"the code does not know {', '.join(unknown)}"
-        return replace(status, state="ahead", problem=problem)
+        return status._replace(state="ahead", problem=problem)
     applied = history.ancestors(recorded)
     pending = tuple(id_ for id_ in history.order() if id_ not in applied)
     if pending:
-        return replace(status, state="pending" if recorded else "unrecorded", pending=pending)
-    return replace(status, state="current" if recorded else "empty")
+        return status._replace(state="pending" if recorded else "unrecorded", pending=pending)
+    return status._replace(state="current" if recorded else "empty")
 
 
 def pending_line(status: PackageStatus) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from ptah_migrate import Plan
-from ptah_migrate._cli import progress
+from ptah_migrate._cli import writing
 from ptah_migrate._cli.progress import Places
 from ptah_migrate._cli.session import Session
 from ptah_migrate.model import Item, Seed
@@ -32,7 +32,7 @@ from tests.integration.running import migrator
 # The command, with the progress as a test wants it; tells what it loaded.
 RUN = """
 import json, pathlib, runpy, sys
-from ptah_migrate._cli import progress
+from ptah_migrate._cli import progress, writing
 delay, blocked, told = json.loads(sys.argv[1])
 progress.DELAY = delay
 sys.modules.update(dict.fromkeys(blocked))
@@ -285,7 +285,7 @@ def test_who_gets_it(
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setenv("TERM", term or "xterm")
 
-        with progress.shown(session, one):
+        with writing.watched(session, one):
             found = sys.stderr is not stream, "ptah-migrate progress" in threads()
 
         assert found == (wanted, wanted)

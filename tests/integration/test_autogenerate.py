@@ -15,8 +15,9 @@ from ptah_migrate import Migrator, Registry
 from ptah_migrate._authoring import Wanted, revisions
 from ptah_migrate._history import read
 from ptah_migrate._runtime.answers import Told, Unattended
+from ptah_migrate.drafts import Body, Fill, Rename
 from ptah_migrate.errors import AuthoringError, ModelsError, UsageError
-from ptah_migrate.model import Body, Fill, Package, Rename
+from ptah_migrate.model import Package
 from tests.conftest import CI
 from tests.helpers import Database, PackageMaker, PackageOnDisk, contents, tree
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from pyramid.config import Configurator
 
-from ptah_migrate._pyramid.application import Loaded, load
+from ptah_migrate._pyramid.application import load
+from ptah_migrate._pyramid.settings import Loaded
 from ptah_migrate._pyramid.startup import packages_of
 from ptah_migrate.errors import ConfigError
 from tests.helpers import Command, Database, PackageMaker, Result, rows, tables

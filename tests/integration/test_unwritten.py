@@ -12,7 +12,7 @@ from pyramid.exceptions import ConfigurationExecutionError
 
 from ptah_migrate._authoring import revision
 from ptah_migrate._history import read, unwritten
-from ptah_migrate._pyramid.startup import migrator_options
+from ptah_migrate._pyramid.settings import migrator_options
 from ptah_migrate.errors import ConfigError, UnwrittenError
 from tests.helpers import Database, PackageMaker, PackageOnDisk, rows, tables
 from tests.integration.applications import addon, application, create, install_kiosk, start

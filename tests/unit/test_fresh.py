@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptah_migrate._runtime.fresh import Action, Fresh, TableState, created, decide
+from ptah_migrate.drafts import Difference
 from ptah_migrate.errors import TargetError, UnrecordedTablesError
-from ptah_migrate.model import Difference
 from ptah_migrate.registry import make_package
 
 MODELS = ("author", "post")

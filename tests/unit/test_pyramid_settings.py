@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ptah_migrate._pyramid import inifile
-from ptah_migrate._pyramid.state import started_by, suspended, words
+from ptah_migrate._pyramid.settings import words
+from ptah_migrate._pyramid.state import started_by, suspended
 from ptah_migrate.errors import ConfigError
 from tests.helpers import Command
 

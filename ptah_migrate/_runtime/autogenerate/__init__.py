@@ -16,8 +16,8 @@ from ptah_migrate._runtime.autogenerate.rendering import Renderer
 from ptah_migrate._runtime.autogenerate.requiring import required
 from ptah_migrate._runtime.autogenerate.tidying import tidy
 from ptah_migrate._runtime.contexts import options_of
+from ptah_migrate.drafts import Body, Questioner
 from ptah_migrate.errors import ModelsError
-from ptah_migrate.model import Body, Questioner
 
 if TYPE_CHECKING:
     from ptah_migrate._history import History

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Computed, Identity, MetaData
 
 from ptah_migrate._runtime.autogenerate import values
 from ptah_migrate._runtime.autogenerate.operations import FillRows, key
-from ptah_migrate.model import Fill, Questioner
+from ptah_migrate.drafts import Fill, Questioner
 
 Operations = list[ops.MigrateOperation]
 

@@ -8,7 +8,7 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy import Column
 
-from ptah_migrate.model import Fill
+from ptah_migrate.drafts import Fill
 
 
 class Code(ops.MigrateOperation):

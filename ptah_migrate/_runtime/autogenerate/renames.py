@@ -10,7 +10,7 @@ from sqlalchemy import Column
 
 from ptah_migrate._runtime.autogenerate.operations import Code, RenameColumn, key
 from ptah_migrate._runtime.autogenerate.values import python_type
-from ptah_migrate.model import Questioner, Rename
+from ptah_migrate.drafts import Questioner, Rename
 
 if TYPE_CHECKING:
     from ptah_migrate._runtime.comparison import Comparison
