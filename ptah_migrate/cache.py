@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import marshal
 import os
+import re
 import stat
 import sys
 import time
@@ -32,6 +33,11 @@ _WRITER = f"ptah-migrate {__version__} {FORMAT} {sys.version_info[0]}.{sys.versi
 # Two changes within the clock tick of a file system look like one. What was
 # changed this short a time ago is not stored: FAT counts in two seconds.
 SETTLED = 2_000_000_000
+
+# Files that may lie there, and how often that is looked at: each so many files written.
+MOST = 10_000
+LOOKS = 64
+_OURS = re.compile(r"[a-z]+-[0-9a-f]{32}\.json(?:\Z|\.[0-9]+-[0-9a-f]+\Z)")
 
 Stamp = Sequence[int]
 
@@ -95,6 +101,22 @@ def store(kind: str, key: str, value: Any) -> None:
     except OSError:
         with suppress(OSError):
             os.unlink(part)  # noqa: PTH108 - hot
+        return
+    with suppress(OSError):
+        _tidy(place)
+
+
+def _tidy(place: str) -> None:
+    """Remove the older half of the files where there are too many: packages come and go."""
+    if os.urandom(1)[0] % LOOKS:
+        return
+    with os.scandir(place) as entries:
+        found = sorted(
+            (one.stat().st_mtime_ns, one.path) for one in entries if _OURS.match(one.name)
+        )
+    for _, path in found[: len(found) // 2] if len(found) > MOST else ():
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - hot
 
 
 def _path(place: str, kind: str, key: str) -> str:

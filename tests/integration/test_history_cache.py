@@ -495,6 +495,26 @@ def test_read_only_directory(
     assert list(place.iterdir()) == []
 
 
+def test_too_many_files(place: Path, blog: PackageOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The older half of our files goes where there are too many; nobody else's is touched."""
+    place.mkdir(mode=0o700)
+    names = [f"history-{number:032x}.json" for number in range(4)]
+    left = f"heads-{5:032x}.json.123-0a0b0c0d"  # of a process that was killed
+    for age, name in enumerate([left, "notes.json", *names]):
+        (place / name).write_text("{}")
+        os.utime(place / name, (age, age))
+    monkeypatch.setattr(cache, "LOOKS", 1)
+    monkeypatch.setattr(cache, "MOST", 6)
+
+    read(blog.package)
+    assert len(list(place.iterdir())) == 7
+    cache.store("heads", "one more", [])
+
+    found = {path.name for path in place.iterdir()}
+    assert found >= {"notes.json", *names[2:], file_of(place, "heads").name}
+    assert found.isdisjoint({left, *names[:2]})
+
+
 @pytest.mark.parametrize("word", ["off", "OFF", "no", "0", "false"])
 def test_switched_off(
     place: Path, blog: PackageOnDisk, monkeypatch: pytest.MonkeyPatch, word: str
