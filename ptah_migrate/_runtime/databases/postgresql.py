@@ -65,13 +65,17 @@ class PostgreSQL(Database):
     def session(self, connection: Connection) -> Iterator[None]:
         """Name the session after the process; settings an old server lacks are left out."""
         wanted = {name: value or whoami()[:63] for name, value in _SETTINGS.items()}
-        before = _changed(connection, wanted)
+        asked = ", ".join(f"current_setting('{name}', true)" for name in wanted)
+        found = connection.exec_driver_sql(f"SELECT {asked}").one()
+        before = dict(zip(wanted, found, strict=True))
+        changed = [name for name, was in before.items() if was not in (None, wanted[name])]
+        _set(connection, {name: wanted[name] for name in changed})
         try:
             yield
         finally:
             if not connection.invalidated and not connection.closed:
                 connection.rollback()
-                _changed(connection, before)
+                _set(connection, {name: before[name] for name in changed})
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
@@ -138,31 +142,20 @@ class PostgreSQL(Database):
         return f"{name or 'a session'} (pid {pid}, client {client}, since {since})"
 
 
-def _changed(connection: Connection, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Change settings and return what they were, but for those that the server does not have."""
+def _set(connection: Connection, wanted: Mapping[str, str]) -> None:
+    """Change settings, all at once; where the server refuses one of them, the others one by one."""
+    numbered = list(enumerate(wanted.items()))
+    parts = ", ".join(f"set_config(:name{n}, :value{n}, false)" for n, _ in numbered)
+    values = {f"name{n}": name for n, (name, _) in numbered}
+    values |= {f"value{n}": value for n, (_, value) in numbered}
     try:
-        return _changed_at_once(connection, wanted)
+        if wanted:
+            connection.execute(text(f"SELECT {parts}"), values)
+        connection.commit()
     except DBAPIError:
         connection.rollback()
-    if len(wanted) < 2:
-        return {}
-    # It refuses one of them: the others all the same.
-    return {k: v for one in wanted.items() for k, v in _changed(connection, dict([one])).items()}
-
-
-def _changed_at_once(connection: Connection, wanted: Mapping[str, str]) -> dict[str, str]:
-    names = {f"name{number}": name for number, name in enumerate(wanted)}
-    asked = ", ".join(f"current_setting(:{key}, true)" for key in names)
-    found = connection.execute(text(f"SELECT {asked}"), names).one() if names else ()
-    before = {name: was for name, was in zip(wanted, found, strict=True) if was is not None}
-    new = [name for name, was in before.items() if was != wanted[name]]
-    if new:
-        parts = (f"set_config(:name{number}, :value{number}, false)" for number in range(len(new)))
-        values = {f"name{number}": name for number, name in enumerate(new)}
-        values |= {f"value{number}": wanted[name] for number, name in enumerate(new)}
-        connection.execute(text(f"SELECT {', '.join(parts)}"), values)
-    connection.commit()
-    return before
+        for name, value in wanted.items() if len(wanted) > 1 else ():
+            _set(connection, {name: value})
 
 
 def _at_once(row: Write, entry: Write) -> Select[tuple[int, int]]:
