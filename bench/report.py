@@ -331,6 +331,7 @@ def page(results: Results, sizes: dict[str, dict[str, int]], gaps: Sequence[str]
         _HOW + "\n".join(f"| `{name}` | {one.title} |" for name, one in CONTENDERS.items()),
         "\n## Goals\n",
         *goals(results),
+        "\nWhy some are not met: [Where the time goes](../why/speed.md).",
     ]
     if results.starts:
         lines += ["\n## Start of a command\n", "Whole processes, beside the library they need.\n"]
