@@ -19,7 +19,9 @@ ALL = tuple(CONTENDERS)
 MAIN = ("f_core", "f_ops", "ptah", "al_labels")
 ALONE = ("f_core", "ptah")
 READING = tuple(job for job in JOBS if job not in ("upgrade", "seed"))
-GROWING = ("noop", "upgrade", "step", "status", "heads", "history", "autogenerate", "revision")
+GROWING = (
+    *("noop", "upgrade", "seed", "step", "status", "heads", "history", "autogenerate", "revision"),
+)
 
 
 @dataclass(frozen=True, slots=True)
