@@ -249,6 +249,18 @@ def test_a_setting_that_the_server_refuses(
     assert after == before
 
 
+def test_a_server_that_cannot_tell_its_settings(
+    postgresql_database: Database, make_package: PackageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the question for the settings is refused, they stay as they are, and steps are run."""
+    wanted = {"application_name": "us", "no'such": "1"}
+    monkeypatch.setattr("ptah_migrate._runtime.databases.postgresql._SETTINGS", wanted)
+
+    migrator(postgresql_database, make_package("blog", {"001": TABLE})).upgrade()
+
+    assert rows(postgresql_database.engine) == {("blog", "001")}
+
+
 def test_a_connection_in_a_transaction(database: Database, make_package: PackageMaker) -> None:
     """A connection in a transaction is refused: a step could not be committed by itself."""
     blog = make_package("blog", {"001": TABLE})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, bindparam, column, func, literal_column, select, text
@@ -42,7 +43,6 @@ _MINE = text(
 )
 _ENTRY = "entry_"
 
-
 # A runner that is killed in the middle of a long statement frees the lock when
 # the server notices; by default only at the end of the statement. And a step
 # that computes for long must not lose its session, and the lock with it.
@@ -65,9 +65,7 @@ class PostgreSQL(Database):
     def session(self, connection: Connection) -> Iterator[None]:
         """Name the session after the process; settings an old server lacks are left out."""
         wanted = {name: value or whoami()[:63] for name, value in _SETTINGS.items()}
-        asked = ", ".join(f"current_setting('{name}', true)" for name in wanted)
-        found = connection.exec_driver_sql(f"SELECT {asked}").one()
-        before = dict(zip(wanted, found, strict=True))
+        before = _settings(connection)
         changed = [name for name, was in before.items() if was not in (None, wanted[name])]
         _set(connection, {name: wanted[name] for name in changed})
         try:
@@ -75,7 +73,7 @@ class PostgreSQL(Database):
         finally:
             if not connection.invalidated and not connection.closed:
                 connection.rollback()
-                _set(connection, {name: before[name] for name in changed})
+                _set(connection, {name: str(before[name]) for name in changed})
 
     def acquire(self, connection: Connection, timeout: float) -> None:
         """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
@@ -122,11 +120,11 @@ class PostgreSQL(Database):
         # PostgreSQL itself keeps the advisory locks of its databases apart.
         return self.digest("")
 
-    @property
+    @cached_property
     def _number(self) -> dict[str, int]:
         return {"key": int.from_bytes(self._key[:8], "big", signed=True)}
 
-    @property
+    @cached_property
     def _halves(self) -> dict[str, int]:
         return {
             "high": int.from_bytes(self._key[:4], "big"),
@@ -140,6 +138,17 @@ class PostgreSQL(Database):
             return ""
         pid, name, client, since = row
         return f"{name or 'a session'} (pid {pid}, client {client}, since {since})"
+
+
+def _settings(connection: Connection) -> dict[str, str | None]:
+    """Return what the settings are, None for one that the server lacks; empty if it can't tell."""
+    asked = ", ".join(f"current_setting('{name}', true)" for name in _SETTINGS)
+    try:
+        found = connection.exec_driver_sql(f"SELECT {asked}").one()
+    except DBAPIError:
+        connection.rollback()
+        return {}
+    return dict(zip(_SETTINGS, found, strict=True))
 
 
 def _set(connection: Connection, wanted: Mapping[str, str]) -> None:
