@@ -34,38 +34,11 @@ def cli() -> None:
     """  # noqa: D301 - click keeps these lines as they are
 
 
-# Each command, and the module that it is in.
-cli.add_section(
-    "Write files",
-    init="scaffolding",
-    update="scaffolding",
-    revision="authoring",
-    merge="authoring",
-    rebase="authoring",
-)
-cli.add_section(
-    "Change a database",
-    upgrade="writing",
-    downgrade="writing",
-    stamp="writing",
-    populate="writing",
-)
-cli.add_section(
-    "Look at a database",
-    status="states",
-    current="states",
-    plan="states",
-    check="states",
-    diff="models",
-)
-cli.add_section(
-    "Look at packages",
-    list="packages",
-    history="packages",
-    heads="packages",
-    branches="packages",
-    show="packages",
-)
+# The commands in the order of the help, by the modules that they are in.
+cli.add_section("Write files", scaffolding="init update", authoring="revision merge rebase")
+cli.add_section("Change a database", writing="upgrade downgrade stamp populate")
+cli.add_section("Look at a database", states="status current plan check", models="diff")
+cli.add_section("Look at packages", packages="list history heads branches show")
 
 
 def main() -> None:

@@ -57,9 +57,10 @@ class Group(click.Group):
         self._modules: dict[str, str] = {}
 
     def add_section(self, title: str, **modules: str) -> None:
-        """Add commands that the help lists under a title, in this order, with their modules."""
-        self._sections[title] = tuple(modules)
-        self._modules.update(modules)
+        """Add the commands of some modules, which the help lists under a title in this order."""
+        homes = {name: module for module, names in modules.items() for name in names.split()}
+        self._sections[title] = tuple(homes)
+        self._modules.update(homes)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands; none is loaded."""

@@ -78,11 +78,12 @@ class Kept(NamedTuple):
             return False
         if self.installed and not exact:
             return cache.unchanged(self.heads)
-        return self.digest == cache.digest(map(cache.stamp, self.paths()))
+        return self.digest == cache.digest(map(cache.stamp, paths(self.names)))
 
-    def paths(self) -> Iterator[str]:
-        """Yield the file of each number."""
-        return (f"{folder}{os.sep}{name}" for folder, names in self.names for name in names)
+
+def paths(files: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+    """Yield the path of each file, in the order of their numbers."""
+    return (f"{folder}{os.sep}{name}" for folder, names in files for name in names)
 
 
 def confirm(history: History) -> bool:
@@ -124,7 +125,7 @@ def _history(
     rows = {row[0]: row for row in found["revisions"]}
     history = History(
         package.name,
-        Revisions(package.name, rows, list(kept.paths()).__getitem__),
+        Revisions(package.name, rows, list(paths(kept.names)).__getitem__),
         folders,
         branches=package.branches,
         shape=Shape(
@@ -156,12 +157,12 @@ def store(
     if not cache.folder() or not cache.settled(chain(stamps, (was for _, was in folders)), now):
         return
     heads = [rows[id_][1] for id_ in history.heads]
-    paths = [history.revisions[id_].file for id_ in history.heads]
+    watched = [history.revisions[id_].file for id_ in history.heads]
     value = {
         "folders": folders,
         "files": files,
         "digest": cache.digest(stamps),
-        "watched": [[path, stamps[number]] for path, number in zip(paths, heads, strict=True)],
+        "watched": [[path, stamps[number]] for path, number in zip(watched, heads, strict=True)],
         "installed": _installed(root for root, _ in files),
         "linear": history.linear,
         "heads": history.heads,

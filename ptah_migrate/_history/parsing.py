@@ -82,9 +82,9 @@ def read_files(package: Package, folders: tuple[Path, ...]) -> History:
             read.append(name)
             stamps.append(found[1])
             if row is not None and rows.setdefault(row[0], row) is not row:
-                other = list(_paths(files))[rows[row[0]][1]]
+                other = list(index.paths(files))[rows[row[0]][1]]
                 raise DuplicateRevisionError(package.name, row[0], (other, path))
-    revisions = Revisions(package.name, rows, list(_paths(files)).__getitem__)
+    revisions = Revisions(package.name, rows, list(index.paths(files)).__getitem__)
     history = History(
         package.name, revisions, folders, branches=package.branches, shape=chain(rows)
     )
@@ -102,7 +102,7 @@ def candidates(package: Package) -> tuple[Path, ...]:
 
     """
     found = _files(package, directories(package))
-    return tuple(Path(path) for path in _paths(found) if _may_be_revision(path))
+    return tuple(Path(path) for path in index.paths(found) if _may_be_revision(path))
 
 
 def _files(package: Package, folders: Iterable[Path]) -> Iterator[tuple[str, list[str]]]:
@@ -126,10 +126,6 @@ def _files(package: Package, folders: Iterable[Path]) -> Iterator[tuple[str, lis
             new = [] if here in seen else names
             seen.add(here)
             yield root, sorted(name for name in new if _is_candidate(name))
-
-
-def _paths(files: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
-    return (f"{root}{os.sep}{name}" for root, names in files for name in names)
 
 
 def _is_candidate(name: str) -> bool:

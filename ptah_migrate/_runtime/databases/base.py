@@ -114,10 +114,11 @@ class Database:
         """
         if not self.holds(connection):
             raise LockLostError
-        for statement, values, meets in (*rows, entry):
-            if connection.execute(statement, values).rowcount == 0 and meets:
-                return False
-        return True
+        return all(self.met(connection, one) or not one.meets for one in (*rows, entry))
+
+    def met(self, connection: Connection, one: Write) -> bool:
+        """Execute a statement that records a step; return whether it met a row."""
+        return connection.execute(one.statement, one.values).rowcount != 0
 
     def commits_before(self, statement: str) -> bool:
         """Return whether to execute this statement commits what was done before it."""

@@ -17,7 +17,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -143,18 +143,15 @@ class SQLite(Database):
         else:
             driver.execute(RELEASE)
 
-    def record(self, connection: Connection, rows: Sequence[Write], entry: Write) -> bool:
-        """Write what records a step; each statement is compiled once."""
+    def met(self, connection: Connection, one: Write) -> bool:
+        """Execute what records a step; each statement is compiled once."""
         if (driver := self._open(connection)) is None:
-            return super().record(connection, rows, entry)
-        for statement, values, meets in (*rows, entry):
-            prepared = self._prepared.get(statement)
-            if prepared is None:
-                prepared = prepare(statement, values, connection.dialect)
-                self._prepared[statement] = prepared
-            if driver.execute(prepared.text, prepared.row(values)).rowcount == 0 and meets:
-                return False
-        return True
+            return super().met(connection, one)
+        prepared = self._prepared.get(one.statement)
+        if prepared is None:
+            prepared = prepare(one.statement, one.values, connection.dialect)
+            self._prepared[one.statement] = prepared
+        return bool(driver.execute(prepared.text, prepared.row(one.values)).rowcount)
 
     def _open(self, connection: Connection) -> Any:
         """Return the driver's connection if statements can go to it; else None."""
