@@ -253,7 +253,7 @@ def test_a_waiting_run_goes_on(database: Database, make_package: PackageMaker) -
     """A run that waited finds the state that the other one left, and says how long it waited."""
     blog = make_package("blog", {"001": TABLE.format("post")})
     with held(database, make_package) as go_on:
-        timer = threading.Timer(0.5, go_on)
+        timer = threading.Timer(1.5, go_on)
         timer.start()
         report = migrator(database, blog).upgrade()
         timer.join()
