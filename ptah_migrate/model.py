@@ -2,16 +2,15 @@
 The values that the layers hand one another.
 
 All are frozen: a layer returns a new value, it never changes one it was given.
-Nothing here touches a database, a file, or a library. Most are named tuples: a
+Nothing here touches a database, a file, or a library. They are named tuples: a
 dataclass takes three times as long to define, and every command waits for it.
+For the same reason annotations are no texts here, each of which would be compiled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 # What a registration may say about a database in which the package has no row.
@@ -22,6 +21,8 @@ UPGRADE = "upgrade"
 DOWNGRADE = "downgrade"
 STAMP = "stamp"
 POPULATE = "populate"
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 # The places of a target that mean "everything".
 HEADS = ("head", "heads")
@@ -51,8 +52,7 @@ class Origin(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(NamedTuple):
     """
     The unit that owns a history.
 
@@ -75,8 +75,8 @@ class Package:
     tables: tuple[str, ...] | None = None
     skip_tables: frozenset[str] = frozenset()
     options: Any = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    origin: Origin = Origin(Source.APPLICATION)  # noqa: RUF009 - a value
+    attributes: Mapping[str, Any] = _NOTHING
+    origin: Origin = Origin(Source.APPLICATION)
 
     @property
     def path(self) -> str:
@@ -216,8 +216,7 @@ class Seed(NamedTuple):
 Item = Step | Seed
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything that will happen, in order; empty when there is nothing to do."""
 
     items: tuple[Item, ...] = ()
@@ -244,8 +243,7 @@ class Done(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """
     What a run did; ``waited`` is the time spent on the lock, in seconds.
 
@@ -255,7 +253,7 @@ class Report:
     plan: Plan
     done: tuple[Done, ...] = ()
     waited: float = 0.0
-    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: Mapping[str, tuple[str, ...]] = _NOTHING
 
 
 class PackageStatus(NamedTuple):

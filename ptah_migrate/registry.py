@@ -16,7 +16,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from importlib.machinery import PathFinder
 from os import PathLike, fspath
 from pathlib import Path
@@ -366,10 +365,10 @@ def _remember(
 def _row(package: Package) -> dict[str, Any]:
     """Return what `make_package` has to be told, without what it assumes anyway."""
     said = {
-        field.name: getattr(package, field.name)
-        for field in fields(package)
-        if field.name not in ("paths", "skip_tables", "origin")
-        and getattr(package, field.name) not in (None, False, "", "auto", {})
+        name: value
+        for name, value in package._asdict().items()
+        if name not in ("paths", "skip_tables", "origin")
+        and value not in (None, False, "", "auto", {})
     }
     origin = package.origin
     return {**said, "path": package.paths, "origin": [origin.file, origin.line, origin.detail]}

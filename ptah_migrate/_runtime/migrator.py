@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -373,7 +372,7 @@ class Migrator:
         names = {package.name for package in packages if self.histories.get(package.name)}
         # A model that no revision makes would else be taken for a table that existed before.
         registry = Registry(
-            replace(package, fresh="steps") if package.name in names else package
+            package._replace(fresh="steps") if package.name in names else package
             for package in self.registry
         )
         with scratch.database(self._engine.url) as engine:
@@ -599,7 +598,7 @@ def _without(registry: Registry, tables: Collection[str]) -> Registry:
         return registry
     skipped = frozenset(tables)
     return Registry(
-        (replace(package, skip_tables=skipped) for package in registry),
+        (package._replace(skip_tables=skipped) for package in registry),
         available=registry.available.values(),
         problems=registry.problems,
     )

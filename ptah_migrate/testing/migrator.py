@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
@@ -47,7 +46,7 @@ class PtahMigrator:
         for name in packages.own:
             history = self.migrator.histories.get(name)
             if history is not None and not is_partial(found[name], history, self.migrator):
-                found[name] = replace(found[name], fresh="steps")
+                found[name] = found[name]._replace(fresh="steps")
         self.migrator = Migrator(self.engine, Registry(found.values()))
 
     # -- steps -----------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ class Place:
         """The package, with models only if they can be imported."""
         if self.models_problem is None:
             return self.subject.package
-        return replace(self.subject.package, metadata=None)
+        return self.subject.package._replace(metadata=None)
 
     @cached_property
     def partial(self) -> bool:
@@ -111,7 +111,7 @@ class Place:
     def migrator(self) -> Migrator:
         """What migrates the database; runs every step of a history that is whole."""
         return self._migrator(
-            self.package if self.partial else replace(self.package, fresh="steps")
+            self.package if self.partial else self.package._replace(fresh="steps")
         )
 
     def _migrator(self, package: Package) -> Migrator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def _said(package: Package, said: Mapping[str, Any]) -> Package:
     given = dict(said)
     path = given.pop("path", package.paths)
     made = registry.make_package(package.name, path, origin=package.origin, **given)
-    return replace(package, paths=made.paths, **{key: getattr(made, key) for key in given})
+    return package._replace(paths=made.paths, **{key: getattr(made, key) for key in given})
 
 
 def explain(error: PtahMigrateError) -> str:
