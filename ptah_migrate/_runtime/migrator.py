@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._history import Histories
 from ptah_migrate._runtime import states
-from ptah_migrate._runtime.databases import for_dialect
 from ptah_migrate._runtime.engine import Bind, connected, engine_for, masked, refused
 from ptah_migrate._runtime.journal import Journal
 from ptah_migrate._runtime.surroundings import Surroundings
@@ -510,6 +509,7 @@ class Migrator:
         purge: bool,
     ) -> Report:
         """Take the lock, look at the database again, decide, act."""
+        from ptah_migrate._runtime.databases import for_dialect
         from ptah_migrate._runtime.runner import Runner
 
         database = for_dialect(
