@@ -22,10 +22,10 @@ DOWNGRADE = "downgrade"
 STAMP = "stamp"
 POPULATE = "populate"
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-
 # The places of a target that mean "everything".
 HEADS = ("head", "heads")
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Source(str, Enum):
