@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+
 import click
 
 from ptah_migrate import __version__
@@ -43,14 +46,27 @@ cli.add_section("Look at packages", packages="list history heads branches show")
 
 def main() -> None:
     """Run ``ptah-migrate``."""
+    _collect_seldom()
     cli.main(prog_name="ptah-migrate")
 
 
 def populate_main() -> None:
     """Run ``ptah-populate``."""
+    _collect_seldom()
     from ptah_migrate._cli.writing import populate_alone
 
     populate_alone.main(prog_name="ptah-populate")
+
+
+def _collect_seldom() -> None:
+    """
+    Keep Python's garbage collector from looking through SQLAlchemy again and again.
+
+    Loading makes objects that all stay, and at the end the system takes all
+    back: to look for cycles among them takes a tenth of a short command.
+    """
+    gc.set_threshold(10_000)
+    atexit.register(gc.freeze)
 
 
 __all__ = ["cli", "main", "populate_main"]

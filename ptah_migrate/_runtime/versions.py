@@ -9,6 +9,7 @@ written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from ptah_migrate._runtime.writes import Write
 from ptah_migrate.errors import DatabaseError, VersionTableError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, Delete, Insert, Update
 
 TABLE = "ptah_db_versions"
 LONGEST = 128
@@ -30,6 +31,7 @@ LONGEST_2012 = 32
 Rows = Mapping[str, tuple[str, ...]]
 
 
+@cache
 def table(schema: str | None = None, name: str = TABLE) -> Table:
     """Return the table as new databases get it."""
     return Table(
@@ -49,14 +51,26 @@ class Versions:
         self.schema = schema
         self.table = table(schema)
         self._checked = False
-        # Made once: SQLAlchemy compiles a statement anew for every literal in it.
+
+    # Made once: SQLAlchemy compiles a statement anew for every literal in it. And
+    # not before one is needed: most runs only read.
+
+    @cached_property
+    def _row(self) -> ColumnElement[bool]:
         columns = self.table.c
-        row = (columns.package == bindparam("of")) & (columns.version_num == bindparam("old"))
-        self._update = self.table.update().where(row).values(version_num=bindparam("new"))
-        self._delete = self.table.delete().where(row)
-        self._insert = self.table.insert().values(
-            package=bindparam("of"), version_num=bindparam("new")
-        )
+        return (columns.package == bindparam("of")) & (columns.version_num == bindparam("old"))
+
+    @cached_property
+    def _update(self) -> Update:
+        return self.table.update().where(self._row).values(version_num=bindparam("new"))
+
+    @cached_property
+    def _delete(self) -> Delete:
+        return self.table.delete().where(self._row)
+
+    @cached_property
+    def _insert(self) -> Insert:
+        return self.table.insert().values(package=bindparam("of"), version_num=bindparam("new"))
 
     def read(self, connection: Connection) -> Rows:
         """

@@ -183,19 +183,25 @@ def test_rows_that_changed_meanwhile(database: Database, make_package: PackageMa
     assert rows(database.engine) == {("blog", "001")}
 
 
-def test_a_schema_for_the_table(postgresql_database: Database, make_package: PackageMaker) -> None:
-    """The version table and the journal can live in a schema of their own."""
-    execute(postgresql_database, "CREATE SCHEMA aside")
-    blog = make_package("blog", {"001": "pass"})
-    mine = migrator(postgresql_database, blog, version_table_schema="aside")
+@pytest.mark.parametrize("name", ["aside", "on the :side", "1/2 {a} \\side", "50%", '"50%s"'])
+def test_a_schema_for_the_table(
+    postgresql_database: Database, make_package: PackageMaker, name: str
+) -> None:
+    """The version table and the journal can live in a schema of their own, whatever its name."""
+    with postgresql_database.engine.begin() as connection:
+        connection.execute(sa.schema.CreateSchema(name))
+    blog = make_package("blog", {"001": "pass", "002": "pass"})
+    mine = migrator(postgresql_database, blog, version_table_schema=name)
 
     mine.upgrade()
 
     inspector = sa.inspect(postgresql_database.engine)
-    assert set(inspector.get_table_names(schema="aside")) == {"ptah_db_versions", "ptah_db_journal"}
+    assert set(inspector.get_table_names(schema=name)) == {"ptah_db_versions", "ptah_db_journal"}
     assert tables(postgresql_database.engine) == set()
     mine.check()
     assert [(s.state, s.how) for s in mine.status()] == [("current", "run")]
+    mine.downgrade("blog:001")
+    assert [(s.state, s.rows) for s in mine.status()] == [("pending", ("001",))]
 
 
 # -- databases that cannot be used ---------------------------------------------------------

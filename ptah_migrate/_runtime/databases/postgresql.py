@@ -8,12 +8,13 @@ So the waiters try, end their transaction, and sleep.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, bindparam, column, func, literal_column, select, text
+from sqlalchemy import BigInteger, Delete, Insert, String, Update, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
 from ptah_migrate._runtime.databases.base import Database, poll, unlock, whoami
@@ -21,7 +22,8 @@ from ptah_migrate._runtime.writes import Prepared, prepare
 from ptah_migrate.errors import LockLostError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection, TextClause
+    from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.dml import UpdateBase
 
     from ptah_migrate._runtime.writes import Write
@@ -38,10 +40,23 @@ _HOLDER = text(
     "date_trunc('second', a.backend_start) "
     "FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid" + _LOCKS
 )
-_MINE = text(
+_MINE = (
     "SELECT count(*) AS number FROM pg_locks AS l" + _LOCKS + " AND l.pid = pg_backend_pid()"  # noqa: S608 - no input
 )
 _ENTRY = "entry_"
+_AT_ONCE = f"""
+WITH held AS ({_MINE}), met AS ({{met}} RETURNING 1),
+  written AS (INSERT INTO {{journal}} ({{columns}}) VALUES ({{values}}))
+SELECT (SELECT number FROM held), (SELECT count(*) FROM met)
+"""  # noqa: S608 - the names are quoted
+_MET: Mapping[type, str] = {
+    Update: "UPDATE {} SET version_num = :new WHERE package = :of AND version_num = :old",
+    Delete: "DELETE FROM {} WHERE package = :of AND version_num = :old",
+    Insert: "INSERT INTO {} (package, version_num) VALUES (:of, :new)",
+}
+_ID = String()
+# What text() gives a meaning of its own; a schema may be called so all the same.
+_MARKS = re.compile(r"[:%\\]")
 
 # A runner that is killed in the middle of a long statement frees the lock when
 # the server notices; by default only at the end of the statement. And a step
@@ -93,12 +108,13 @@ class PostgreSQL(Database):
         """Ask the server whether this very session has the lock."""
         if connection.invalidated:
             return False
-        return bool(connection.execute(_MINE, self._halves).scalar())
+        return bool(connection.execute(text(_MINE), self._halves).scalar())
 
     def record(self, connection: Connection, rows: Sequence[Write], entry: Write) -> bool:
         """Write one row and the entry, and ask for the lock, in one statement: one round trip."""
         translated = connection.get_execution_options().get("schema_translate_map")
-        if len(rows) != 1 or connection.invalidated or translated:
+        marked = _MARKS.search(self.schema or "")
+        if len(rows) != 1 or connection.invalidated or translated or marked:
             return super().record(connection, rows, entry)
         (row,) = rows
         values = {
@@ -108,7 +124,7 @@ class PostgreSQL(Database):
         }
         prepared = self._prepared.get(row.statement)
         if prepared is None:
-            prepared = prepare(_at_once(row, entry), values, connection.dialect)
+            prepared = prepare(_at_once(row, entry, connection.dialect), values, connection.dialect)
             self._prepared[row.statement] = prepared
         held, met = connection.exec_driver_sql(prepared.text, prepared.row(values)).one()
         if not held:
@@ -167,13 +183,23 @@ def _set(connection: Connection, wanted: Mapping[str, str]) -> None:
             _set(connection, {name: value})
 
 
-def _at_once(row: Write, entry: Write) -> Select[tuple[int, int]]:
-    """Return a query of how often the lock is ours, and of how many rows a write has met."""
+def _at_once(row: Write, entry: Write, dialect: Dialect) -> TextClause:
+    """
+    Return what does all of it: how often the lock is ours, and how many rows were met.
+
+    Written by hand: for SQLAlchemy to put the same together takes longer than
+    the server to run it.
+    """
+    quote = dialect.identifier_preparer
     table: Any = entry.statement.table
-    said = {name: bindparam(f"{_ENTRY}{name}", type_=table.c[name].type) for name in entry.values}
-    held = _MINE.columns(column("number", BigInteger)).cte("held")
-    statement: Any = row.statement
-    met = statement.returning(literal_column("1").label("one")).cte("met")
-    number = select(func.count()).select_from(met).scalar_subquery()
-    written = table.insert().inline().values(**said).cte("written")
-    return select(select(held.c.number).scalar_subquery(), number).add_cte(written)
+    said = {name: f"{_ENTRY}{name}" for name in entry.values}
+    statement = text(
+        _AT_ONCE.format(
+            met=_MET[type(row.statement)].format(quote.format_table(row.statement.table)),
+            journal=quote.format_table(table),
+            columns=", ".join(map(quote.quote, said)),
+            values=", ".join(f":{name}" for name in said.values()),
+        )
+    )
+    typed = [bindparam(said[name], type_=table.c[name].type) for name in said]
+    return statement.bindparams(*typed, *(bindparam(name, type_=_ID) for name in row.values))
