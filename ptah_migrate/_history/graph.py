@@ -198,6 +198,7 @@ class History:
             )
         if self._simple(spec, rows):
             return self._chain_up(spec, rows)
+        self._check_walk(spec, rows)
         with self.alembic(spec) as rmap:
             found = rmap.iterate_revisions(spec, rows, implicit_base=True)
             return tuple(reversed([script.revision for script in found]))
@@ -220,13 +221,9 @@ class History:
             if self.resolve(spec):
                 raise self._below(spec)
             return ()
-        if len(rows) > 1 and _RELATIVE.match(spec):
-            raise TargetError(
-                f"'{self.package}:{spec}' is ambiguous: it is at {', '.join(rows)}",
-                hint=f"name the place to go to: {self.package}:REVISION, or :LABEL@{spec}",
-            )
         if self._simple(spec, rows):
             return self._chain_down(spec, rows)
+        self._check_walk(spec, rows)
         with self.alembic(spec) as rmap:
             found = rmap.iterate_revisions(rows, spec, select_for_downgrade=True)
             return tuple(script.revision for script in found)
@@ -262,6 +259,34 @@ class History:
             raise self._below(spec, f"'{self.sorted[start - 1]}'" if start else "base")
         return tuple(reversed(self.sorted[end:start]))
 
+    def _check_walk(self, spec: str, rows: Sequence[str]) -> None:
+        """Raise an error where a number of steps leads to several places, or to none."""
+        if not _RELATIVE.match(spec) or self.unknown(rows):
+            return
+        if len(rows) > 1:
+            raise self._ambiguous(spec, f"it is at {', '.join(rows)}", f"REVISION, or :LABEL@{spec}")
+        up, steps = not spec.startswith("-"), abs(int(spec))
+        at = rows[0] if rows else ""
+        for done in range(steps):
+            if up:
+                ways = self.children[at] if at else self.bases
+                why = f"'{at}' is followed by" if at else "it begins with"
+            else:
+                ways = (self.revisions[at].down or ("",)) if at else ()
+                why = f"'{at}' follows"
+            if not ways:
+                raise self._too_far(spec, done)
+            if len(ways) > 1:
+                places = f" or {self.package}:".join(ways)
+                raise self._ambiguous(spec, f"{why} {' and '.join(ways)}", places)
+            at = ways[0]
+
+    def _ambiguous(self, spec: str, why: str, places: str) -> TargetError:
+        return TargetError(
+            f"'{self.package}:{spec}' is ambiguous: {why}",
+            hint=f"name the place to go to: {self.package}:{places}",
+        )
+
     def _position(self, rows: Collection[str]) -> int:
         return max((self.sorted.index(row) + 1 for row in rows), default=0)
 
@@ -272,8 +297,9 @@ class History:
         )
 
     def _too_far(self, spec: str, left: int) -> TargetError:
+        revisions = "revision is" if left == 1 else "revisions are"
         return TargetError(
-            f"'{self.package}:{spec}' is outside the history: {left} revisions are left that way",
+            f"'{self.package}:{spec}' is outside the history: {left} {revisions} left that way",
             hint=f"see: ptah-migrate history {self.package}",
         )
 

@@ -128,7 +128,7 @@ def test_downgrades(spec: str, rows: tuple[str, ...], ids: tuple[str, ...]) -> N
             "downgrades",
             "-2",
             ("001",),
-            "'blog:-2' is outside the history: 1 revisions are left that way",
+            "'blog:-2' is outside the history: 1 revision is left that way",
             "see: ptah-migrate history blog",
             id="too far down",
         ),
@@ -296,11 +296,65 @@ def test_rows_along_a_merge() -> None:
     assert down == [("003a", "003b"), ("003b",), ("002",), ("001",), ()]
 
 
-def test_minus_one_below_a_merge() -> None:
-    """``-1`` from a merge, or from two rows, could mean two things: it is refused."""
-    with pytest.raises(PtahMigrateError, match="ambiguous"):
-        MERGED.downgrades("-1", ("003a", "003b"))
+@pytest.mark.parametrize(
+    ("call", "spec", "rows", "message", "hint"),
+    [
+        (
+            *("downgrades", "-1", ("004",)),
+            "'blog:-1' is ambiguous: '004' follows 003a and 003b",
+            "name the place to go to: blog:003a or blog:003b",
+        ),
+        (
+            *("upgrades", "+2", ("001",)),
+            "'blog:+2' is ambiguous: '002' is followed by 003a and 003b",
+            "name the place to go to: blog:003a or blog:003b",
+        ),
+        (
+            *("downgrades", "-1", ("003a", "003b")),
+            "'blog:-1' is ambiguous: it is at 003a, 003b",
+            "name the place to go to: blog:REVISION, or :LABEL@-1",
+        ),
+        (
+            *("upgrades", "+1", ("003a", "003b")),
+            "'blog:+1' is ambiguous: it is at 003a, 003b",
+            "name the place to go to: blog:REVISION, or :LABEL@+1",
+        ),
+        (
+            *("upgrades", "+3", ("003b",)),
+            "'blog:+3' is outside the history: 1 revision is left that way",
+            "see: ptah-migrate history blog",
+        ),
+        (
+            *("downgrades", "-3", ("002",)),
+            "'blog:-3' is outside the history: 2 revisions are left that way",
+            "see: ptah-migrate history blog",
+        ),
+    ],
+)
+def test_steps_along_a_merge(
+    call: str, spec: str, rows: tuple[str, ...], message: str, hint: str
+) -> None:
+    """So many steps could end at two places, or at none: they are refused, the places named."""
+    with pytest.raises(PtahMigrateError) as caught:
+        getattr(MERGED, call)(spec, rows)
+
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_one_step_from_a_branch() -> None:
+    """A step is taken where there is one way only, also in a history with branches."""
     assert MERGED.downgrades("003a-1", ("003a",)) == ("003a",)
+    assert MERGED.downgrades("-2", ("003a",)) == ("003a", "002")
+    assert MERGED.upgrades("+2", ()) == ("001", "002")
+
+
+def test_steps_from_nothing() -> None:
+    """Where a history begins twice, the first step has to be named."""
+    with pytest.raises(PtahMigrateError) as caught:
+        history(revision("a1"), revision("b1")).upgrades("+1", ())
+
+    assert caught.value.message == "'blog:+1' is ambiguous: it begins with a1 and b1"
+    assert caught.value.hint == "name the place to go to: blog:a1 or blog:b1"
 
 
 def test_rows_that_say_the_same_twice() -> None:
