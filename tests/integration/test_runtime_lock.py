@@ -434,6 +434,43 @@ def test_a_lost_connection(loss: str, server: Database, make_package: PackageMak
     assert rows(server.engine) == {("blog", "003")}
 
 
+@pytest.mark.parametrize("steps", [["001"], ["001", "002"]], ids=["one", "several"])
+@pytest.mark.parametrize("transaction", ["step", "package"])
+def test_a_lock_that_a_revision_gives_back(
+    transaction: str, steps: list[str], postgresql_database: Database, make_package: PackageMaker
+) -> None:
+    """A revision that releases all locks of its session is undone: somebody else may be at work."""
+    thief = f"{TABLE.format('made')}\nop.execute('SELECT pg_advisory_unlock_all()')"
+    sources = {"001": TABLE.format("first"), "002": "pass"}
+    blog = make_package("blog", {**{id_: sources[id_] for id_ in steps}, "003": thief})
+
+    with pytest.raises(LockLostError):
+        migrator(postgresql_database, blog, transaction=transaction).upgrade()
+
+    assert "made" not in tables(postgresql_database.engine)
+    assert ("blog", "003") not in rows(postgresql_database.engine)
+
+
+def test_the_lock_is_asked_for_and_kept(
+    postgresql_database: Database, make_package: PackageMaker
+) -> None:
+    """To ask whether the lock is ours, at every step, never lets anybody else have it."""
+    steps = {f"{number:03}": "context.config.attributes['others']()" for number in range(1, 6)}
+    blog = make_package("blog", steps)
+    locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    holders: list[object] = []
+
+    migrator(
+        postgresql_database,
+        blog,
+        attributes={"others": lambda: holders.append(query(postgresql_database, locks))},
+    ).upgrade()
+
+    assert len(holders) == 5
+    assert all(len(one) == 1 and one == holders[0] for one in holders)  # type: ignore[arg-type]
+    assert query(postgresql_database, locks) == []
+
+
 @pytest.mark.parametrize("what", ["step", "seed"])
 def test_a_connection_lost_between_two_items(
     what: str, server: Database, make_package: PackageMaker

@@ -28,26 +28,27 @@ if TYPE_CHECKING:
 
     from ptah_migrate._runtime.writes import Write
 
-_TRY = text("SELECT pg_try_advisory_lock(:key)").bindparams(bindparam("key", type_=BigInteger))
-_UNLOCK = text("SELECT pg_advisory_unlock(:key)").bindparams(bindparam("key", type_=BigInteger))
-_LOCKS = """
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND l.classid::bigint = :high AND l.objid::bigint = :low
-"""
+# A session takes the lock twice. To ask whether it is ours is then to give back one of
+# the two and to take it again: who has none, because another session answers or because
+# a revision gave all back, has none to give. Nobody else can come in between.
+_TWICE = "CASE WHEN {0}(:key) THEN {1}(:key) ELSE false END"
+_TAKE = _TWICE.format("pg_try_advisory_lock", "pg_try_advisory_lock")
+_OURS = _TWICE.format("pg_advisory_unlock", "pg_try_advisory_lock")
+_GIVE = "pg_advisory_unlock(:key), pg_advisory_unlock(:key)"
+_KEY = bindparam("key", type_=BigInteger)
 _HOLDER = text(
     "SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local'), "
     "date_trunc('second', a.backend_start) "
-    "FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid" + _LOCKS
-)
-_MINE = (
-    "SELECT count(*) AS number FROM pg_locks AS l" + _LOCKS + " AND l.pid = pg_backend_pid()"  # noqa: S608 - no input
+    "FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid "
+    "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND l.classid::bigint = :high AND l.objid::bigint = :low"
 )
 _ENTRY = "entry_"
 _AT_ONCE = f"""
-WITH held AS ({_MINE}), met AS ({{met}} RETURNING 1),
+WITH met AS ({{met}} RETURNING 1),
   written AS (INSERT INTO {{journal}} ({{columns}}) VALUES ({{values}}))
-SELECT (SELECT number FROM held), (SELECT count(*) FROM met)
+SELECT {_OURS}, (SELECT count(*) FROM met)
 """  # noqa: S608 - the names are quoted
 _MET: Mapping[type, str] = {
     Update: "UPDATE {} SET version_num = :new WHERE package = :of AND version_num = :old",
@@ -94,7 +95,7 @@ class PostgreSQL(Database):
         """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
 
         def attempt() -> bool:
-            taken = bool(connection.execute(_TRY, self._number).scalar())
+            taken = _ask(connection, _TAKE, self._number)
             connection.commit()
             return taken
 
@@ -102,13 +103,13 @@ class PostgreSQL(Database):
 
     def release(self, connection: Connection) -> None:
         """Unlock the advisory lock."""
-        unlock(connection, _UNLOCK, lambda: self._number)
+        unlock(connection, text(f"SELECT {_GIVE}").bindparams(_KEY), lambda: self._number)
 
     def holds(self, connection: Connection) -> bool:
         """Ask the server whether this very session has the lock."""
         if connection.invalidated:
             return False
-        return bool(connection.execute(text(_MINE), self._halves).scalar())
+        return _ask(connection, _OURS, self._number)
 
     def record(self, connection: Connection, rows: Sequence[Write], entry: Write) -> bool:
         """Write one row and the entry, and ask for the lock, in one statement: one round trip."""
@@ -119,7 +120,7 @@ class PostgreSQL(Database):
         (row,) = rows
         values = {
             **row.values,
-            **self._halves,
+            **self._number,
             **{f"{_ENTRY}{name}": value for name, value in entry.values.items()},
         }
         prepared = self._prepared.get(row.statement)
@@ -140,15 +141,9 @@ class PostgreSQL(Database):
     def _number(self) -> dict[str, int]:
         return {"key": int.from_bytes(self._key[:8], "big", signed=True)}
 
-    @cached_property
-    def _halves(self) -> dict[str, int]:
-        return {
-            "high": int.from_bytes(self._key[:4], "big"),
-            "low": int.from_bytes(self._key[4:8], "big"),
-        }
-
     def _holder(self, connection: Connection) -> str:
-        row = connection.execute(_HOLDER, self._halves).first()
+        high, low = (int.from_bytes(self._key[at : at + 4], "big") for at in (0, 4))
+        row = connection.execute(_HOLDER, {"high": high, "low": low}).first()
         connection.commit()
         if row is None:
             return ""
@@ -183,9 +178,13 @@ def _set(connection: Connection, wanted: Mapping[str, str]) -> None:
             _set(connection, {name: value})
 
 
+def _ask(connection: Connection, question: str, key: Mapping[str, int]) -> bool:
+    return bool(connection.execute(text(f"SELECT {question}").bindparams(_KEY), key).scalar())
+
+
 def _at_once(row: Write, entry: Write, dialect: Dialect) -> TextClause:
     """
-    Return what does all of it: how often the lock is ours, and how many rows were met.
+    Return what does all of it: it tells whether the lock is ours, and how many rows were met.
 
     Written by hand: for SQLAlchemy to put the same together takes longer than
     the server to run it.
@@ -202,4 +201,4 @@ def _at_once(row: Write, entry: Write, dialect: Dialect) -> TextClause:
         )
     )
     typed = [bindparam(said[name], type_=table.c[name].type) for name in said]
-    return statement.bindparams(*typed, *(bindparam(name, type_=_ID) for name in row.values))
+    return statement.bindparams(_KEY, *typed, *(bindparam(name, type_=_ID) for name in row.values))
