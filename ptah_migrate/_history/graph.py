@@ -264,7 +264,8 @@ class History:
         if not _RELATIVE.match(spec) or self.unknown(rows):
             return
         if len(rows) > 1:
-            raise self._ambiguous(spec, f"it is at {', '.join(rows)}", f"REVISION, or :LABEL@{spec}")
+            where = f"REVISION, or :LABEL@{spec}"
+            raise self._ambiguous(spec, f"it is at {', '.join(rows)}", where)
         up, steps = not spec.startswith("-"), abs(int(spec))
         at = rows[0] if rows else ""
         for done in range(steps):
