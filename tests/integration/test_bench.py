@@ -14,8 +14,8 @@ from bench.__main__ import FULL, QUICK, arguments, parts
 from bench.contenders import CONTENDERS, Contender, Core
 from bench.databases import found
 from bench.histories import Size, Tree, end, metadata, operations, write
-from bench.measure import Bench, FailedError, Results, Wanted, output
-from bench.report import page
+from bench.measure import Bench, FailedError, Key, Results, Series, Wanted, output
+from bench.report import View, page
 from tests.helpers import Database, forget, tree
 
 End = dict[str, object]
@@ -133,3 +133,16 @@ def test_a_measurement_from_end_to_end(tmp_path: Path) -> None:
     assert "| nothing to do, warm | f_core | 2×6×2, sqlite | ≤ 1.5× |" in text
     assert "| heads | Alembic | | ≤ 1/500× | | not measured |" in text
     assert not list(tmp_path.glob("*.sqlite"))
+
+
+def test_processes_are_compared_turn_by_turn() -> None:
+    """What two processes differ by is seen in each turn, not between their medians."""
+    place = ("1×1×1", "sqlite", "noop_process")
+    series = {
+        Key(*place, "f_core"): Series(cpu=[0.3, 0.5, 0.3, 0.3]),
+        Key(*place, "ptah"): Series(cpu=[0.51, 0.51, 0.31, 0.31]),
+    }
+
+    found = View(Results(series=series), "1×1×1", "sqlite").more("noop_process", "f_core")
+
+    assert found == pytest.approx(10)
