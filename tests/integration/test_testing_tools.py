@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from alembic import command
 from ptah_migrate._authoring import apply, plan_init
 from ptah_migrate.errors import UnknownPackageError
 from ptah_migrate.testing import alembic_config
-from tests.helpers import DATABASES, Database, PackageMaker, tables
+from tests.helpers import DATABASES, Database, PackageMaker, forget, tables
 from tests.integration.checked import process
 from tests.integration.scaffolds import build
 
@@ -199,6 +200,15 @@ def test_sql_of_alembic(make_package: PackageMaker, capsys: pytest.CaptureFixtur
     assert "CREATE TABLE post (id INTEGER)" in capsys.readouterr().out
 
 
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take back what a project in this process leaves: its folder on the path, its modules."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    forget("blog")
+
+
+@pytest.mark.usefixtures("forgotten")
 def test_by_name(project: Path) -> None:
     """A package is found by its name in a project; a wrong name is said."""
     config = alembic_config("blog", project=project)
