@@ -457,7 +457,10 @@ def test_the_lock_is_asked_for_and_kept(
     """To ask whether the lock is ours, at every step, never lets anybody else have it."""
     steps = {f"{number:03}": "context.config.attributes['others']()" for number in range(1, 6)}
     blog = make_package("blog", steps)
-    locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    locks = (
+        "SELECT l.pid FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database "
+        "WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()"
+    )
     holders: list[object] = []
 
     migrator(
