@@ -32,10 +32,16 @@ if TYPE_CHECKING:
 # the two and to take it again: who has none, because another session answers or because
 # a revision gave all back, has none to give. Nobody else can come in between.
 _TWICE = "CASE WHEN {0}(:key) THEN {1}(:key) ELSE false END"
-_TAKE = _TWICE.format("pg_try_advisory_lock", "pg_try_advisory_lock")
 _OURS = _TWICE.format("pg_advisory_unlock", "pg_try_advisory_lock")
-_GIVE = "pg_advisory_unlock(:key), pg_advisory_unlock(:key)"
 _KEY = bindparam("key", type_=BigInteger)
+_TAKE, _MINE, _GIVE = (
+    text(f"SELECT {words}").bindparams(_KEY)
+    for words in (
+        _TWICE.format("pg_try_advisory_lock", "pg_try_advisory_lock"),
+        _OURS,
+        "pg_advisory_unlock(:key), pg_advisory_unlock(:key)",
+    )
+)
 _HOLDER = text(
     "SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'local'), "
     "date_trunc('second', a.backend_start) "
@@ -95,7 +101,7 @@ class PostgreSQL(Database):
         """Poll ``pg_try_advisory_lock``, without a transaction between two tries."""
 
         def attempt() -> bool:
-            taken = _ask(connection, _TAKE, self._number)
+            taken = bool(connection.execute(_TAKE, self._number).scalar())
             connection.commit()
             return taken
 
@@ -103,13 +109,13 @@ class PostgreSQL(Database):
 
     def release(self, connection: Connection) -> None:
         """Unlock the advisory lock."""
-        unlock(connection, text(f"SELECT {_GIVE}").bindparams(_KEY), lambda: self._number)
+        unlock(connection, _GIVE, lambda: self._number)
 
     def holds(self, connection: Connection) -> bool:
         """Ask the server whether this very session has the lock."""
         if connection.invalidated:
             return False
-        return _ask(connection, _OURS, self._number)
+        return bool(connection.execute(_MINE, self._number).scalar())
 
     def record(self, connection: Connection, rows: Sequence[Write], entry: Write) -> bool:
         """Write one row and the entry, and ask for the lock, in one statement: one round trip."""
@@ -176,10 +182,6 @@ def _set(connection: Connection, wanted: Mapping[str, str]) -> None:
         connection.rollback()
         for name, value in wanted.items() if len(wanted) > 1 else ():
             _set(connection, {name: value})
-
-
-def _ask(connection: Connection, question: str, key: Mapping[str, int]) -> bool:
-    return bool(connection.execute(text(f"SELECT {question}").bindparams(_KEY), key).scalar())
 
 
 def _at_once(row: Write, entry: Write, dialect: Dialect) -> TextClause:
